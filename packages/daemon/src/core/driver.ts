@@ -1,0 +1,75 @@
+import type { Duplex } from "node:stream";
+import type { DriverName, InstanceStats } from "@aegis/protocol/instance";
+
+/** What a backend can do. What it cannot, it says here: it never pretends. */
+export interface DriverFeatures {
+  /** a paused machine keeps its memory and goes on where it was */
+  pauseKeepsMemory: boolean;
+  hibernates: boolean;
+  limitsMemory: boolean;
+  filtersNetwork: boolean;
+}
+
+/** Everything a backend needs to boot one machine. */
+export interface MachineSpec {
+  instanceId: string;
+  /** generation of this boot; a machine of an older boot is never mistaken for this one */
+  boot: number;
+  hostname: string;
+  /** unpacked root file system of the image, shared and never written */
+  rootfs: string;
+  /** `uid[:gid]` or a name from the image's config; empty is root */
+  user: string;
+  memoryMb: number;
+  vcpus: number;
+  readOnlyRoot: boolean;
+  /** host folder that is mounted at /workspace, or null */
+  workspace: string | null;
+}
+
+/** Why a machine ended, as far as the backend can tell. */
+export interface MachineExit {
+  /** the kernel killed a process of it for want of memory */
+  outOfMemory: boolean;
+}
+
+/** One booted machine: life, death and a byte stream. */
+export interface Machine {
+  readonly instanceId: string;
+  readonly boot: number;
+  /** settles once, when no process of the machine is left, whoever ended it; never rejects */
+  readonly exited: Promise<MachineExit>;
+  /** Opens a fresh stream to the harness. Rejects with `guest_unreachable` when nobody listens any more. */
+  dial(signal?: AbortSignal): Promise<Duplex>;
+  /** Stops every process of the machine; idempotent. */
+  pause(): Promise<void>;
+  /** Undoes {@link pause}; idempotent. */
+  resume(): Promise<void>;
+  isPaused(): Promise<boolean>;
+  /** Ends every process at once and waits until they are gone; idempotent. A paused machine ends too. */
+  kill(): Promise<void>;
+  /** True once the kernel has killed a process for want of memory in this boot. */
+  ranOutOfMemory(): Promise<boolean>;
+  /** Removes all that the backend holds for this boot but the instance's disk; after {@link exited} only; idempotent. */
+  remove(): Promise<void>;
+  stats(): Promise<InstanceStats>;
+}
+
+/** A backend. Real ones and the fake pass the same contract suite. */
+export interface Driver {
+  readonly name: DriverName;
+  readonly features: DriverFeatures;
+  /** Prepares the host (networks, folders). @throws AegisError `driver_failed` that says what is missing */
+  start(): Promise<void>;
+  /**
+   * Boots a machine up to a harness that listens. On failure or abort nothing is left behind.
+   * @throws AegisError `driver_failed`, `image_invalid`, `disk_full`
+   */
+  create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
+  /** Machines that outlived the last daemon. What cannot be taken up again is removed and not returned. */
+  adopt(): Promise<Machine[]>;
+  /** Deletes the instance's writable disk. No machine of the instance may be alive. Idempotent. */
+  discard(instanceId: string): Promise<void>;
+  /** Gives back what {@link start} took from the host, as far as no machine needs it. Machines go on running. */
+  close(): Promise<void>;
+}

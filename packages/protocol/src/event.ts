@@ -1,0 +1,16 @@
+import type { InstanceState } from "./instance.ts";
+
+/** Everything that `GET /v1/events` can say. `seq` grows by one and survives a daemon restart. */
+export type EventBody =
+  | { type: "instance.created"; instance_id: string; handle: string; parent_id: string | null }
+  | { type: "instance.state"; instance_id: string; handle: string; state: InstanceState; reason: string }
+  | { type: "instance.deleted"; instance_id: string; handle: string }
+  | { type: "instance.boot_progress"; instance_id: string; handle: string; message: string }
+  | { type: "endpoint.opened"; instance_id: string; guest_port: number; public_port: number }
+  | { type: "endpoint.closed"; instance_id: string; guest_port: number; public_port: number }
+  | { type: "lease.acquired"; instance_id: string; lease_id: string; reason: string }
+  | { type: "lease.released"; instance_id: string; lease_id: string; why: "released" | "expired" | "stopped" }
+  | { type: "capability.refused"; instance_id: string; what: string; reason: string }
+  | { type: "secret.changed"; name: string; action: "set" | "deleted" };
+
+export type AegisEvent = EventBody & { seq: number; ts: string };

@@ -1,0 +1,231 @@
+import Type, { type Static } from "typebox";
+import { Capabilities } from "./capability.ts";
+
+export const HANDLE_PATTERN = "^[a-zA-Z0-9][a-zA-Z0-9._-]*$";
+export const SECRET_NAME_PATTERN = "^[a-zA-Z_][a-zA-Z0-9_.-]*$";
+
+/** `stopped -> starting -> running -> paused -> (running | stopped)`; `failed` says why in `failure`. */
+export const InstanceState = Type.Enum(["starting", "running", "paused", "stopped", "failed"]);
+export type InstanceState = "starting" | "running" | "paused" | "stopped" | "failed";
+
+export const IdlePolicy = Type.Enum(["default", "leases_only"]);
+export type IdlePolicy = "default" | "leases_only";
+
+export const DriverName = Type.Enum(["container", "fake"]);
+export type DriverName = "container" | "fake";
+
+/** `http` endpoints also answer on the HTTP router; every endpoint carries plain TCP. */
+export const EndpointProtocol = Type.Enum(["http", "tcp"]);
+export type EndpointProtocol = "http" | "tcp";
+
+const Port = Type.Integer({ minimum: 1, maximum: 65535 });
+const Command = Type.Array(Type.String({ maxLength: 131072 }), { minItems: 1, maxItems: 1024 });
+const Env = Type.Record(Type.String({ pattern: "^[a-zA-Z_][a-zA-Z0-9_]*$" }), Type.String({ maxLength: 131072 }));
+const Seconds = Type.Union([Type.Number({ minimum: 0.1, maximum: 31_536_000 }), Type.Null()]);
+
+export const ExposeRequest = Type.Object(
+  {
+    port: Port,
+    public_port: Type.Optional(Port),
+    protocol: Type.Optional(EndpointProtocol),
+  },
+  { additionalProperties: false },
+);
+export type ExposeRequest = Static<typeof ExposeRequest>;
+
+/**
+ * A loopback port inside the instance that is an HTTP service outside. `headers` may name secrets as
+ * `${secret:NAME}`: the host fills them in, so the value never enters the instance.
+ */
+export const Binding = Type.Object(
+  {
+    name: Type.String({ pattern: HANDLE_PATTERN, maxLength: 64 }),
+    port: Port,
+    upstream: Type.String({ pattern: "^https?://", maxLength: 2048 }),
+    headers: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 8192 }))),
+  },
+  { additionalProperties: false },
+);
+export type Binding = Static<typeof Binding>;
+
+const specFields = {
+  command: Type.Optional(Command),
+  image_ref: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
+  env: Type.Optional(Env),
+  secrets: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: 256 })),
+  workspace: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
+  exposes: Type.Optional(Type.Array(Type.Union([Port, ExposeRequest]), { maxItems: 64 })),
+  memory_mb: Type.Optional(Type.Integer({ minimum: 16, maximum: 1_048_576 })),
+  vcpus: Type.Optional(Type.Number({ minimum: 0.1, maximum: 256 })),
+  idle_policy: Type.Optional(IdlePolicy),
+  pause_after_idle_s: Type.Optional(Seconds),
+  stop_after_paused_s: Type.Optional(Seconds),
+  capabilities: Type.Optional(Capabilities),
+  read_only_root: Type.Optional(Type.Boolean()),
+};
+
+/** Body of `POST /v1/instances` on the host API. */
+export const CreateInstance = Type.Object(
+  {
+    handle: Type.Optional(Type.String({ pattern: HANDLE_PATTERN, maxLength: 64 })),
+    ...specFields,
+    bindings: Type.Optional(Type.Array(Binding, { maxItems: 16 })),
+    kit: Type.Optional(Type.String({ pattern: HANDLE_PATTERN, maxLength: 64 })),
+    driver: Type.Optional(DriverName),
+  },
+  { additionalProperties: false },
+);
+export type CreateInstance = Static<typeof CreateInstance>;
+
+/** Body of `POST /v1/instances` on the Guest API: bindings are the parent's own, by name; a workspace is a name. */
+export const SpawnInstance = Type.Object(
+  {
+    handle: Type.Optional(Type.String({ pattern: HANDLE_PATTERN, maxLength: 64 })),
+    ...specFields,
+    bindings: Type.Optional(Type.Array(Type.String({ pattern: HANDLE_PATTERN, maxLength: 64 }), { maxItems: 16 })),
+  },
+  { additionalProperties: false },
+);
+export type SpawnInstance = Static<typeof SpawnInstance>;
+
+export const Endpoint = Type.Object({
+  guest_port: Port,
+  public_port: Port,
+  protocol: EndpointProtocol,
+  url: Type.String(),
+});
+export type Endpoint = Static<typeof Endpoint>;
+
+export const Lease = Type.Object({
+  lease_id: Type.String(),
+  reason: Type.String(),
+  /** RFC 3339 */
+  expires_at: Type.String(),
+});
+export type Lease = Static<typeof Lease>;
+
+export const AcquireLease = Type.Object(
+  {
+    ttl_ms: Type.Integer({ minimum: 100, maximum: 86_400_000 }),
+    reason: Type.String({ minLength: 1, maxLength: 256 }),
+  },
+  { additionalProperties: false },
+);
+export type AcquireLease = Static<typeof AcquireLease>;
+
+/** What the kernel says of a machine right now. */
+export const InstanceStats = Type.Object({
+  memory_bytes: Type.Integer(),
+  cpu_ms: Type.Integer(),
+  processes: Type.Integer(),
+});
+export type InstanceStats = Static<typeof InstanceStats>;
+
+const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+
+/** `GET /v1/instances/{id}`. Times are RFC 3339. */
+export const InstanceView = Type.Object({
+  id: Type.String(),
+  handle: Type.String(),
+  state: InstanceState,
+  enabled: Type.Boolean(),
+  command: Command,
+  image_ref: Type.String(),
+  image_digest: Nullable(Type.String()),
+  kit: Nullable(Type.String()),
+  workspace: Nullable(Type.String()),
+  idle_policy: IdlePolicy,
+  pause_after_idle_s: Nullable(Type.Number()),
+  stop_after_paused_s: Nullable(Type.Number()),
+  memory_mb: Type.Integer(),
+  vcpus: Type.Number(),
+  driver: DriverName,
+  parent_id: Nullable(Type.String()),
+  created_at: Type.String(),
+  last_active_at: Type.String(),
+  stopped_at: Nullable(Type.String()),
+  exit_code: Nullable(Type.Integer()),
+  failure: Nullable(Type.String()),
+  active_connections: Type.Integer(),
+  expose_ports: Type.Array(Port),
+  endpoints: Type.Array(Endpoint),
+  secret_keys: Type.Array(Type.String()),
+  leases: Type.Array(Lease),
+  lease_held: Type.Boolean(),
+  lease_reason: Nullable(Type.String()),
+  lease_expires_at: Nullable(Type.String()),
+  stats: Nullable(InstanceStats),
+});
+export type InstanceView = Static<typeof InstanceView>;
+
+/** Body of `POST .../exec`. `stdin` is the whole input as text; interactive input goes over the WebSocket. */
+export const ExecRequest = Type.Object(
+  {
+    command: Command,
+    env: Type.Optional(Env),
+    cwd: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
+    user: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    stdin: Type.Optional(Type.String({ maxLength: 1_048_576 })),
+    tty: Type.Optional(Type.Boolean()),
+  },
+  { additionalProperties: false },
+);
+export type ExecRequest = Static<typeof ExecRequest>;
+
+/** One line of the NDJSON answer of exec. The last line is either `done` or an `error`. */
+export type ExecLine =
+  | { exec_id: string; started_at: string }
+  | { exec_id: string; stream: "stdout" | "stderr"; line: string; ts: string }
+  | { exec_id: string; exit_code: number; done: true }
+  | { exec_id: string; error: string; code: string; done: true };
+
+/** One line of `GET .../logs`. */
+export interface LogLine {
+  /** RFC 3339 with milliseconds */
+  ts: string;
+  stream: "stdout" | "stderr";
+  source: "boot" | "exec" | "system";
+  exec_id?: string;
+  line: string;
+}
+
+export const PutSecret = Type.Object(
+  { value: Type.String({ minLength: 1, maxLength: 65536 }) },
+  { additionalProperties: false },
+);
+export type PutSecret = Static<typeof PutSecret>;
+
+/** `GET /v1/status` */
+export interface DaemonStatus {
+  status: "running";
+  version: string;
+  /** the driver that new instances get */
+  backend: DriverName;
+  /** what the backend can do */
+  capabilities: Record<string, boolean>;
+  pid: number;
+  home: string;
+  uptime_s: number;
+  instances: Record<InstanceState, number>;
+  /** port of the HTTP router, null where it could not be opened */
+  router_port: number | null;
+  default_image: string;
+}
+
+/** `GET /v1/images` */
+export interface ImageView {
+  /** every reference that names the image, normalised: `docker.io/library/node:24` */
+  refs: string[];
+  /** `sha256:...` of the manifest */
+  digest: string;
+  size_bytes: number;
+  created_at: string;
+}
+
+/** One line of the NDJSON answer of `POST /v1/images` `{ref}`. The last line is `done` or `error`. */
+export type PullLine =
+  | { phase: PullPhase; message: string; done_bytes: number | null; total_bytes: number | null }
+  | { done: true; image: ImageView }
+  | { done: true; error: string; code: string };
+
+export type PullPhase = "resolve" | "download" | "unpack" | "finish";

@@ -68,3 +68,6 @@ export class AegisError extends Error {
     return new AegisError(isErrorCode(body.code) ? body.code : "internal", body.error);
   }
 }
+
+/** `Retry-After` of a 503, in seconds. */
+export const RETRY_AFTER_S = 3;

@@ -20,7 +20,9 @@ export type EndpointProtocol = "http" | "tcp";
 
 const Port = Type.Integer({ minimum: 1, maximum: 65535 });
 const Command = Type.Array(Type.String({ maxLength: 131072 }), { minItems: 1, maxItems: 1024 });
-const Env = Type.Record(Type.String({ pattern: "^[a-zA-Z_][a-zA-Z0-9_]*$" }), Type.String({ maxLength: 131072 }));
+const Env = Type.Record(Type.String({ pattern: "^[a-zA-Z_][a-zA-Z0-9_]*$" }), Type.String({ maxLength: 131072 }), {
+  additionalProperties: false,
+});
 const Seconds = Type.Union([Type.Number({ minimum: 0.1, maximum: 31_536_000 }), Type.Null()]);
 
 export const ExposeRequest = Type.Object(

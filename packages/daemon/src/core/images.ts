@@ -38,3 +38,17 @@ export interface Images {
   /** @throws AegisError `image_not_found` */
   remove(ref: string): Promise<void>;
 }
+
+/** Takes images in that were built on this machine. */
+export interface ImageImporter {
+  /**
+   * @param layout folder with an OCI image layout that holds one image
+   * @throws AegisError `image_invalid`, `disk_full`
+   */
+  importLayout(
+    layout: string,
+    ref: string,
+    onProgress?: (progress: PullProgress) => void,
+    signal?: AbortSignal,
+  ): Promise<Image>;
+}

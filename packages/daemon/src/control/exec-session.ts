@@ -1,0 +1,36 @@
+import { once } from "node:events";
+import type { Duplex } from "node:stream";
+import { FrameDecoder, FrameType, encodeFrame } from "@aegis/protocol/exec-frame";
+import type { Frame } from "@aegis/protocol/exec-frame";
+import type { ExecSession } from "../core/harness.ts";
+
+/** Frames over one stream to the harness. A malformed frame ends the session. */
+export class StreamExecSession implements ExecSession {
+  readonly frames: AsyncIterable<Frame>;
+  readonly #stream: Duplex;
+
+  constructor(stream: Duplex) {
+    this.#stream = stream;
+    this.frames = decode(stream);
+    stream.on("error", () => stream.destroy());
+  }
+
+  async send(type: FrameType, payload?: Uint8Array): Promise<void> {
+    if (this.#stream.destroyed || this.#stream.write(encodeFrame(type, payload))) return;
+    await Promise.race([once(this.#stream, "drain"), once(this.#stream, "close")]);
+  }
+
+  close(): void {
+    this.#stream.destroy();
+  }
+}
+
+async function* decode(stream: Duplex): AsyncGenerator<Frame> {
+  const decoder = new FrameDecoder();
+  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+    for (const frame of decoder.push(chunk)) {
+      yield frame;
+      if (frame.type === FrameType.exit) return;
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Tells when nothing has happened for a while. Touching is cheap: the timer is not re-armed, it looks at the time of
+ * the last touch when it fires. While somebody holds it, it does not fire.
+ */
+export class ActivityTimer {
+  readonly #onElapsed: () => void;
+  #holds = 0;
+  #lastTouch = Date.now();
+  #limitMs: number | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(onElapsed: () => void) {
+    this.#onElapsed = onElapsed;
+  }
+
+  get holds(): number {
+    return this.#holds;
+  }
+
+  get lastTouch(): number {
+    return this.#lastTouch;
+  }
+
+  /** Starts to count from now. `null` never elapses. */
+  start(limitMs: number | null): void {
+    this.stop();
+    this.#limitMs = limitMs;
+    this.touch();
+    this.#arm();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#limitMs = null;
+  }
+
+  touch(): void {
+    this.#lastTouch = Date.now();
+  }
+
+  /** Keeps the timer from elapsing until the returned function is called; calling it twice is harmless. */
+  hold(): () => void {
+    this.#holds += 1;
+    this.touch();
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holds -= 1;
+      this.touch();
+      if (this.#holds === 0) this.#arm();
+    };
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (this.#limitMs === null || this.#holds > 0) return;
+    const remaining = this.#lastTouch + this.#limitMs - Date.now();
+    this.#timer = setTimeout(() => this.#check(), Math.min(Math.max(remaining, 0), 2 ** 31 - 1));
+    this.#timer.unref();
+  }
+
+  #check(): void {
+    if (this.#limitMs === null || this.#holds > 0) return;
+    if (Date.now() - this.#lastTouch < this.#limitMs) return this.#arm();
+    this.#timer = undefined;
+    this.#onElapsed();
+  }
+}

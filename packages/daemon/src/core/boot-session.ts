@@ -1,0 +1,72 @@
+import type { ProcessExit } from "@aegis/protocol/control";
+import type { Machine } from "./driver.ts";
+import type { Harness, HarnessLink, HarnessObserver } from "./harness.ts";
+import type { TokenKeeper } from "./token-keeper.ts";
+
+/** on top of the grace: how long the harness may take to answer that the workload is gone */
+const SHUTDOWN_SLACK_MS = 2_000;
+
+export interface BootSessionParts {
+  machine: Machine;
+  harness: Harness;
+  observer: HarnessObserver;
+  token: TokenKeeper;
+}
+
+/** One boot of an instance: its machine, the control stream to its harness, and the token that is good for this boot. */
+export class BootSession {
+  readonly machine: Machine;
+  readonly startedAt = Date.now();
+  readonly #parts: BootSessionParts;
+  #link: HarnessLink | null = null;
+  #ended = false;
+
+  constructor(parts: BootSessionParts) {
+    this.machine = parts.machine;
+    this.#parts = parts;
+  }
+
+  /** Takes over a control stream; makes it again when it breaks while the machine lives, else the machine is of no use. */
+  async use(link: HarnessLink): Promise<void> {
+    this.#link = link;
+    void link.closed.then(async () => {
+      if (this.#ended || this.#link !== link) return;
+      this.#link = null;
+      if (await this.machine.isPaused().catch(() => false)) return;
+      await this.connect().catch(() => this.machine.kill());
+    });
+    await this.#parts.token.keep(link);
+  }
+
+  /** Makes the control stream unless there is one, and renews an old token. The machine must not be paused. */
+  async connect(): Promise<void> {
+    if (this.#link !== null) return this.#parts.token.keep(this.#link);
+    const link = await this.#parts.harness.connect(this.machine, this.#parts.observer);
+    if (this.#ended) return link.close();
+    await this.use(link);
+    if (link.initial.state === "exited") this.#parts.observer.processExited(link.initial.exit);
+  }
+
+  /** Asks the workload to end. @returns its exit, or null when the harness cannot say */
+  async shutDown(graceMs: number): Promise<ProcessExit | null> {
+    if (this.#link === null) return null;
+    const { promise: expired, resolve } = Promise.withResolvers<null>();
+    const timer = setTimeout(() => resolve(null), graceMs + SHUTDOWN_SLACK_MS);
+    try {
+      return await Promise.race([this.#link.shutdown(graceMs), expired]);
+    } catch {
+      return null; // the control stream ended first: the machine is gone or about to be killed
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends the machine, if it has not ended by itself, and gives back what it held. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    this.#parts.token.stop();
+    this.#link?.close();
+    await this.machine.kill();
+    await this.machine.remove();
+  }
+}

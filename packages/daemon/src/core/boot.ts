@@ -1,0 +1,81 @@
+import type { RunParams } from "@aegis/protocol/control";
+import { GUEST_API_PORT } from "@aegis/protocol/control";
+import type { Driver, Machine } from "./driver.ts";
+import type { Harness, HarnessLink, HarnessObserver } from "./harness.ts";
+import type { Image, Images, PullProgress } from "./images.ts";
+import type { InstanceRecord } from "./instance-record.ts";
+import { secretEnv } from "./secret-env.ts";
+import type { Secrets } from "./secrets.ts";
+import type { Workspaces } from "./workspaces.ts";
+
+export interface BootDeps {
+  driver: Driver;
+  harness: Harness;
+  images: Images;
+  workspaces: Workspaces;
+  secrets: Secrets;
+}
+
+export interface BootRequest {
+  record: InstanceRecord;
+  boot: number;
+  token: string;
+  observer: HarnessObserver;
+  onPull: (progress: PullProgress) => void;
+  onImage: (image: Image) => void;
+  signal: AbortSignal;
+}
+
+export interface Booted {
+  machine: Machine;
+  link: HarnessLink;
+}
+
+/** From a stored spec to a running workload. When any step fails, nothing of the boot is left. */
+export async function bootInstance(deps: BootDeps, request: BootRequest): Promise<Booted> {
+  const { record, boot, signal } = request;
+  const env = secretEnv(record.spec.secrets, deps.secrets);
+  const image = await deps.images.ensure(record.spec.image_ref, request.onPull, signal);
+  request.onImage(image);
+  const machine = await deps.driver.create(
+    {
+      instanceId: record.id,
+      boot,
+      hostname: record.handle,
+      rootfs: image.rootfs,
+      user: image.config.user,
+      memoryMb: record.spec.memory_mb,
+      vcpus: record.spec.vcpus,
+      readOnlyRoot: record.spec.read_only_root,
+      workspace: record.spec.workspace === null ? null : await deps.workspaces.open(record.spec.workspace),
+    },
+    signal,
+  );
+  try {
+    const link = await deps.harness.connect(machine, request.observer, signal);
+    await link.run(runParams(request, image, env));
+    return { machine, link };
+  } catch (error) {
+    await machine.kill();
+    await machine.remove();
+    throw error;
+  }
+}
+
+function runParams({ record, token }: BootRequest, image: Image, secrets: Record<string, string>): RunParams {
+  return {
+    command: record.spec.command,
+    env: { ...parseEnv(image.config.env), ...record.spec.env, ...secrets, AEGIS_INSTANCE_ID: record.id },
+    cwd: record.spec.workspace === null ? image.config.workingDir || null : "/workspace",
+    token,
+    bindings: record.spec.bindings.map(({ name, port }) => ({ name, port })),
+    guest_api_port: GUEST_API_PORT,
+  };
+}
+
+const parseEnv = (entries: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    entries
+      .filter((entry) => entry.includes("="))
+      .map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
+  );

@@ -1,0 +1,29 @@
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import { AegisError } from "@aegis/protocol/errors";
+import type { Machine } from "./driver.ts";
+import type { Harness } from "./harness.ts";
+
+/** how long after a boot a port that refuses is taken for a server that still starts */
+const STARTUP_MS = 30_000;
+const FIRST_RETRY_MS = 5;
+const LONGEST_RETRY_MS = 200;
+
+/** A stream to a port inside. While the workload is starting, waits for somebody to listen there. */
+export async function dialPort(
+  harness: Harness,
+  { machine, startedAt }: { machine: Machine; startedAt: number },
+  port: number,
+  signal?: AbortSignal,
+): Promise<Duplex> {
+  for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 1.5, LONGEST_RETRY_MS)) {
+    const stream = await harness.openPort(machine, port);
+    if (stream !== null) return stream;
+    if (Date.now() - startedAt > STARTUP_MS) break;
+    await delay(retryMs, undefined, signal === undefined ? {} : { signal });
+  }
+  throw new AegisError(
+    "guest_unreachable",
+    `Nothing listens on port ${port} inside ${machine.instanceId}. Check the workload's logs, or expose the port it really uses.`,
+  );
+}

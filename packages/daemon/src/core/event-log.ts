@@ -1,0 +1,41 @@
+import type { AegisEvent, EventBody } from "@aegis/protocol/event";
+import type { Store } from "./store.ts";
+
+const PAGE = 500;
+
+/** Events in the order they happened: durable, and live to whoever follows. */
+export class EventLog {
+  readonly #store: Pick<Store, "appendEvent" | "eventsSince">;
+  readonly #followers = new Set<() => void>();
+
+  constructor(store: Pick<Store, "appendEvent" | "eventsSince">) {
+    this.#store = store;
+  }
+
+  emit(body: EventBody): void {
+    this.#store.appendEvent(body);
+    for (const wake of this.#followers) wake();
+  }
+
+  /** Events after `sinceSeq`, then new ones as they come, until the signal aborts. */
+  async *follow(sinceSeq: number, signal: AbortSignal): AsyncGenerator<AegisEvent> {
+    let seen = sinceSeq;
+    let news = Promise.withResolvers<void>();
+    const wake = () => news.resolve();
+    this.#followers.add(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    try {
+      while (!signal.aborted) {
+        const events = this.#store.eventsSince(seen, PAGE);
+        for (const event of events) yield event;
+        seen = events.at(-1)?.seq ?? seen;
+        if (events.length === PAGE) continue;
+        await news.promise;
+        news = Promise.withResolvers<void>();
+      }
+    } finally {
+      this.#followers.delete(wake);
+      signal.removeEventListener("abort", wake);
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import type { Capabilities } from "@aegis/protocol/capability";
+import type { Binding, DriverName, EndpointProtocol, IdlePolicy, InstanceState } from "@aegis/protocol/instance";
+
+/** What was asked for, with every default filled in. */
+export interface InstanceSpec {
+  command: string[];
+  image_ref: string;
+  env: Record<string, string>;
+  /** `name`, `ENV=name` or `*` */
+  secrets: string[];
+  /** a name, or an absolute host path */
+  workspace: string | null;
+  memory_mb: number;
+  vcpus: number;
+  idle_policy: IdlePolicy;
+  pause_after_idle_s: number | null;
+  stop_after_paused_s: number | null;
+  read_only_root: boolean;
+  bindings: Binding[];
+  kit: string | null;
+  driver: DriverName;
+}
+
+/** What the daemon wants of an instance. */
+export interface InstanceRecord {
+  readonly id: string;
+  readonly handle: string;
+  readonly parentId: string | null;
+  readonly createdAt: string;
+  spec: InstanceSpec;
+  /** the host's own word on what the instance may do; the token only repeats it */
+  grant: Capabilities;
+  /** a disabled instance is not woken by a connection */
+  enabled: boolean;
+}
+
+/** What the daemon last saw of an instance. */
+export interface Observation {
+  state: InstanceState;
+  /** generation of the newest boot; 0 before the first */
+  boot: number;
+  imageDigest: string | null;
+  lastActiveAt: string;
+  stoppedAt: string | null;
+  exitCode: number | null;
+  failure: string | null;
+}
+
+export interface EndpointRecord {
+  guestPort: number;
+  publicPort: number;
+  protocol: EndpointProtocol;
+}
+
+export interface LeaseRecord {
+  id: string;
+  reason: string;
+  /** ms since the epoch */
+  expiresAt: number;
+}

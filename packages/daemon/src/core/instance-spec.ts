@@ -1,0 +1,59 @@
+import type { CreateInstance, ExposeRequest, SpawnInstance } from "@aegis/protocol/instance";
+import { AegisError } from "@aegis/protocol/errors";
+import type { InstanceSpec } from "./instance-record.ts";
+
+/** Settings of the daemon that fill in what a create body leaves out. */
+export interface SpecDefaults {
+  imageRef: string;
+  driver: InstanceSpec["driver"];
+}
+
+const DEFAULT_MEMORY_MB = 512;
+const DEFAULT_VCPUS = 1;
+const DEFAULT_PAUSE_AFTER_IDLE_S = 60;
+const DEFAULT_STOP_AFTER_PAUSED_S = 300;
+
+/** `undefined` takes the default, `null` is meant. */
+const or = <T>(value: T | undefined, fallback: T): T => (value === undefined ? fallback : value);
+
+/** @throws AegisError `invalid_request` without a command */
+export function toSpec(
+  body: CreateInstance | SpawnInstance,
+  bindings: InstanceSpec["bindings"],
+  defaults: SpecDefaults,
+): InstanceSpec {
+  if (body.command === undefined) {
+    throw new AegisError(
+      "invalid_request",
+      'A new instance needs a command, for example "command": ["node", "server.js"].',
+    );
+  }
+  return {
+    command: body.command,
+    image_ref: body.image_ref ?? defaults.imageRef,
+    env: body.env ?? {},
+    secrets: body.secrets ?? [],
+    workspace: body.workspace ?? null,
+    memory_mb: body.memory_mb ?? DEFAULT_MEMORY_MB,
+    vcpus: body.vcpus ?? DEFAULT_VCPUS,
+    idle_policy: body.idle_policy ?? "default",
+    pause_after_idle_s: or(body.pause_after_idle_s, DEFAULT_PAUSE_AFTER_IDLE_S),
+    stop_after_paused_s: or(body.stop_after_paused_s, DEFAULT_STOP_AFTER_PAUSED_S),
+    read_only_root: body.read_only_root ?? false,
+    bindings,
+    kit: "kit" in body ? (body.kit ?? null) : null,
+    driver: defaults.driver,
+  };
+}
+
+/** The endpoints that a create body asks for, one per guest port. @throws AegisError `invalid_request` on a repeated port */
+export function toExposes(body: CreateInstance | SpawnInstance): ExposeRequest[] {
+  const exposes = (body.exposes ?? []).map((entry) => (typeof entry === "number" ? { port: entry } : entry));
+  const ports = new Set<number>();
+  for (const { port } of exposes) {
+    if (ports.has(port))
+      throw new AegisError("invalid_request", `Port ${port} is exposed twice. Name each guest port once.`);
+    ports.add(port);
+  }
+  return exposes;
+}

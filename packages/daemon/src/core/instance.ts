@@ -1,0 +1,208 @@
+import { randomUUID } from "node:crypto";
+import type { Duplex } from "node:stream";
+import type { HarnessNotifications } from "@aegis/protocol/control";
+import type { ExecRequest, InstanceState, InstanceView } from "@aegis/protocol/instance";
+import { dialPort } from "./dial-port.ts";
+import type { Machine } from "./driver.ts";
+import { EndpointBook } from "./endpoint-book.ts";
+import type { EventLog } from "./event-log.ts";
+import type { ExecSession } from "./harness.ts";
+import type { Ingress } from "./ingress.ts";
+import { InstanceJournal } from "./instance-journal.ts";
+import type { InstanceRecord } from "./instance-record.ts";
+import { toInstanceView } from "./instance-view.ts";
+import { LeaseBook } from "./lease-book.ts";
+import { Lifecycle, STOP_GRACE_MS } from "./lifecycle.ts";
+import type { LifecycleDeps } from "./lifecycle.ts";
+import { secretNames } from "./secret-env.ts";
+import type { Store, StoredInstance } from "./store.ts";
+
+export interface InstanceDeps extends Omit<LifecycleDeps, "onStream"> {
+  store: Store;
+  events: EventLog;
+  ingress: Ingress;
+  /** a process inside opened a stream to the Guest API or a binding */
+  onReverseStream: (instance: Instance, request: HarnessNotifications["stream.open"], stream: Duplex) => void;
+}
+
+/** One instance: what others may do with it and ask of it. */
+export class Instance {
+  readonly leases: LeaseBook;
+  readonly endpoints: EndpointBook;
+  readonly #deps: InstanceDeps;
+  readonly #journal: InstanceJournal;
+  readonly #life: Lifecycle;
+  #connections = 0;
+
+  constructor(stored: StoredInstance, deps: InstanceDeps) {
+    this.#deps = deps;
+    this.#journal = new InstanceJournal(stored, deps);
+    this.#life = new Lifecycle(this.#journal, {
+      ...deps,
+      onStream: async (request, reverse) => deps.onReverseStream(this, request, await reverse.accept()),
+    });
+    this.leases = new LeaseBook(this.id, stored.leases, { ...deps, hold: () => this.#life.activity.hold() });
+    this.endpoints = new EndpointBook(this.id, stored.endpoints, deps);
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+  get handle(): string {
+    return this.record.handle;
+  }
+  get record(): Readonly<InstanceRecord> {
+    return this.#journal.record;
+  }
+  get state(): InstanceState {
+    return this.#life.state;
+  }
+  /** generation of the newest boot */
+  get boot(): number {
+    return this.#journal.seen.boot;
+  }
+
+  view(): InstanceView {
+    return toInstanceView({
+      record: this.record,
+      observation: this.#journal.seen,
+      endpoints: this.endpoints.list(),
+      leases: this.leases.list(),
+      connections: this.#connections,
+      lastActiveAt: this.#life.lastActiveAt,
+      secretKeys: [...secretNames(this.record.spec.secrets, this.#deps.secrets).keys()],
+      stats: null,
+    });
+  }
+
+  /** The view with what the kernel says of the machine right now. */
+  async inspect(): Promise<InstanceView> {
+    const stats = (await this.#life.machine?.stats().catch(() => null)) ?? null;
+    return { ...this.view(), stats };
+  }
+
+  /** Says `starting` at once; the promise settles when the workload runs or the boot has failed. Enables. Idempotent. */
+  start(reason: string): Promise<void> {
+    this.#journal.setEnabled(true);
+    return this.#life.start(reason);
+  }
+
+  /** Ends the workload, keeps disk, ports and record; a connection wakes it again. Idempotent. */
+  stop(reason: string): Promise<void> {
+    return this.#life.stop(reason, STOP_GRACE_MS);
+  }
+
+  /** Stops, and no connection wakes it. Idempotent. */
+  disable(): Promise<void> {
+    this.#journal.setEnabled(false);
+    return this.stop("disabled");
+  }
+
+  /** @throws AegisError `wrong_state` unless running or paused */
+  pause(): Promise<void> {
+    return this.#life.pause();
+  }
+
+  /** @throws AegisError `wrong_state` unless running or paused */
+  resume(): Promise<void> {
+    return this.#life.resume();
+  }
+
+  /** Ends and removes everything but the workspace. The record becomes a tombstone. */
+  remove(): Promise<void> {
+    return this.#life.stop("deleted", 0, async () => {
+      await this.endpoints.unexposeAll();
+      this.leases.releaseAll();
+      await this.#deps.driver.discard(this.id);
+      await this.#deps.logs.delete(this.id);
+      this.#deps.store.deleteInstance(this.id);
+      this.#deps.events.emit({ type: "instance.deleted", instance_id: this.id, handle: this.handle });
+    });
+  }
+
+  setSecrets(secrets: string[]): void {
+    this.#journal.setSecrets(secrets);
+  }
+
+  /** Counts as a connection until the returned function is called. */
+  hold(): () => void {
+    const release = this.#life.activity.hold();
+    this.#connections += 1;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#connections -= 1;
+      release();
+    };
+  }
+
+  /** Wakes a paused machine because bytes arrived on a connection that was open before the pause. */
+  nudge(): void {
+    this.#life.nudge();
+  }
+
+  /**
+   * A stream to a port inside; wakes a paused instance and boots a stopped one. Counts as a connection until it closes.
+   * @throws AegisError `wrong_state` when disabled or failed, `guest_unreachable` when nothing listens there
+   */
+  async connect(port: number, signal?: AbortSignal): Promise<Duplex> {
+    const release = this.hold();
+    try {
+      const session = await this.#life.awake(`connection to ${port}`);
+      const stream = await dialPort(this.#deps.harness, session, port, signal);
+      stream.once("close", release);
+      return stream;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /**
+   * Runs a command beside the workload. Wakes a paused instance, waits for one that starts.
+   * @throws AegisError `wrong_state` when stopped, and what {@link Harness.exec} throws
+   */
+  async exec(request: ExecRequest, size = { cols: 80, rows: 24 }): Promise<RunningExec> {
+    if (this.state === "stopped" || this.state === "failed") throw this.#life.wrongState("run a command");
+    const release = this.hold();
+    try {
+      const { machine } = await this.#life.awake("exec");
+      const execId = `exec-${randomUUID()}`;
+      const session = await this.#deps.harness.exec(machine, {
+        exec_id: execId,
+        command: request.command,
+        env: request.env ?? {},
+        cwd: request.cwd ?? null,
+        user: request.user ?? null,
+        tty: request.tty === true ? size : null,
+      });
+      return { execId, session, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** After an exec was killed: notes when the kernel did it for want of memory. */
+  checkMemory(): Promise<void> {
+    return this.#life.checkMemory();
+  }
+
+  /** Takes up a machine that outlived the last daemon. */
+  adopt(machine: Machine): Promise<void> {
+    return this.#life.adopt(machine);
+  }
+
+  /** After a daemon restart without a machine to adopt. */
+  settleWithoutMachine(): void {
+    this.#life.settleWithoutMachine();
+  }
+}
+
+export interface RunningExec {
+  execId: string;
+  session: ExecSession;
+  /** to be called when the session is over: until then the instance is not idle */
+  release: () => void;
+}

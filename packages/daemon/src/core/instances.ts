@@ -1,0 +1,312 @@
+import { randomBytes } from "node:crypto";
+import type { CreateInstance, ExposeRequest, InstanceState, SpawnInstance } from "@aegis/protocol/instance";
+import type { Capabilities } from "@aegis/protocol/capability";
+import { AegisError } from "@aegis/protocol/errors";
+import { checkExposedPorts, checkSpawn } from "./capabilities.ts";
+import { Instance } from "./instance.ts";
+import type { InstanceDeps } from "./instance.ts";
+import type { InstanceRecord, InstanceSpec, Observation } from "./instance-record.ts";
+import { toExposes, toSpec } from "./instance-spec.ts";
+import type { SpecDefaults } from "./instance-spec.ts";
+import { secretNames } from "./secret-env.ts";
+
+export interface InstancesOptions {
+  defaults: SpecDefaults;
+}
+
+/** Every instance of this daemon, and the rules that concern more than one of them. */
+export class Instances {
+  readonly #deps: InstanceDeps;
+  readonly #defaults: SpecDefaults;
+  readonly #byId = new Map<string, Instance>();
+
+  constructor(deps: InstanceDeps, options: InstancesOptions) {
+    this.#deps = deps;
+    this.#defaults = options.defaults;
+  }
+
+  /** After a start of the daemon: takes up the machines that still run and the ports that were open. Deletes no record. */
+  async reconcile(): Promise<void> {
+    for (const stored of this.#deps.store.loadInstances()) {
+      this.#byId.set(stored.record.id, new Instance(stored, this.#deps));
+    }
+    const adopted = new Set<string>();
+    for (const machine of await this.#deps.driver.adopt()) {
+      const instance = this.#byId.get(machine.instanceId);
+      if (instance === undefined || instance.boot !== machine.boot) {
+        await machine.kill();
+        await machine.remove();
+        continue;
+      }
+      adopted.add(instance.id);
+      await instance.adopt(machine).catch((error: unknown) => this.#deps.warn(`${instance.id}: ${String(error)}`));
+    }
+    for (const instance of this.#byId.values()) {
+      if (!adopted.has(instance.id)) instance.settleWithoutMachine();
+      await instance.endpoints.reopen();
+    }
+  }
+
+  /** @throws AegisError `instance_not_found`, `instance_deleted` */
+  find(idOrHandle: string): Instance {
+    const instance = this.peek(idOrHandle);
+    if (instance !== undefined) return instance;
+    if (this.#deps.store.findDeleted(idOrHandle) !== null) {
+      throw new AegisError(
+        "instance_deleted",
+        `${idOrHandle} was deleted. Create a new instance to use its workspace again.`,
+      );
+    }
+    throw notFound(idOrHandle);
+  }
+
+  peek(idOrHandle: string): Instance | undefined {
+    return this.#byId.get(idOrHandle) ?? [...this.#byId.values()].find(({ handle }) => handle === idOrHandle);
+  }
+
+  /** Running, starting, paused, stopped, then disabled; oldest first. */
+  list(filter: { state?: InstanceState; parentId?: string } = {}): Instance[] {
+    return [...this.#byId.values()]
+      .filter(({ state }) => filter.state === undefined || state === filter.state)
+      .filter(({ record }) => filter.parentId === undefined || record.parentId === filter.parentId)
+      .toSorted((a, b) => rank(a) - rank(b) || a.record.createdAt.localeCompare(b.record.createdAt));
+  }
+
+  /**
+   * Creates an instance and starts to boot it; a stopped one of the same handle starts again with its stored spec.
+   * @throws AegisError `handle_taken`, `invalid_request`, `invalid_path`, `secret_not_found`, `port_taken`
+   */
+  async create(body: CreateInstance): Promise<{ instance: Instance; created: boolean }> {
+    const existing = body.handle === undefined ? undefined : this.peek(body.handle);
+    if (existing !== undefined) return { instance: this.#startAgain(existing, body), created: false };
+    const spec = toSpec(body, body.bindings ?? [], this.#defaults);
+    return { instance: await this.#add(body, spec, null), created: true };
+  }
+
+  /**
+   * Creates a child as the parent's grant allows.
+   * @throws AegisError `capability_refused` with the reason, and what {@link create} throws
+   */
+  async spawn(parent: Instance, body: SpawnInstance): Promise<Instance> {
+    const wanted = body.bindings ?? [];
+    const bindings = parent.record.spec.bindings.filter(({ name }) => wanted.includes(name));
+    const spec = toSpec(
+      { ...body, memory_mb: body.memory_mb ?? childMemory(parent.record.grant) },
+      bindings,
+      this.#defaults,
+    );
+    const request = {
+      spec,
+      capabilities: body.capabilities ?? {},
+      exposedPorts: toExposes(body).length,
+      bindingNames: wanted,
+    };
+    try {
+      checkSpawn(parent.record.grant, this.childrenOf(parent).length, request);
+      refuseHostPath(spec.workspace);
+      refuseUnknownBindings(parent, wanted);
+    } catch (error) {
+      if (error instanceof AegisError) this.#refused(parent, "spawn", error);
+      throw error;
+    }
+    if (body.handle !== undefined && this.peek(body.handle) !== undefined) throw handleTaken(body.handle);
+    return this.#add(body, spec, parent);
+  }
+
+  childrenOf(parent: Instance): Instance[] {
+    return this.list({ parentId: parent.id });
+  }
+
+  /** A child of `parent`, or 404 as if it did not exist. */
+  findChild(parent: Instance, idOrHandle: string): Instance {
+    const child = this.peek(idOrHandle);
+    if (child === undefined || child.record.parentId !== parent.id) throw notFound(idOrHandle);
+    return child;
+  }
+
+  /** Opens a port because a process inside asked; counted against the grant that the instance lives under. */
+  async exposeFromInside(
+    instance: Instance,
+    request: ExposeRequest,
+  ): Promise<ReturnType<Instance["endpoints"]["list"]>[number]> {
+    const { parentId, grant } = instance.record;
+    const limit = parentId === null ? grant : this.find(parentId).record.grant;
+    const open = instance.endpoints.list();
+    if (!open.some(({ guest_port }) => guest_port === request.port)) {
+      try {
+        checkExposedPorts(limit, open.length + 1);
+      } catch (error) {
+        if (error instanceof AegisError) this.#refused(instance, "expose", error);
+        throw error;
+      }
+    }
+    return instance.endpoints.expose(request);
+  }
+
+  /** Children first: they do not outlive what made them. */
+  async stop(instance: Instance, reason = "stopped by request"): Promise<void> {
+    await Promise.all([
+      ...this.childrenOf(instance).map((child) => this.stop(child, "its parent was stopped")),
+      instance.stop(reason),
+    ]);
+  }
+
+  async disable(instance: Instance): Promise<void> {
+    await Promise.all([
+      ...this.childrenOf(instance).map((child) => this.stop(child, "its parent was disabled")),
+      instance.disable(),
+    ]);
+  }
+
+  async restart(instance: Instance): Promise<void> {
+    await this.stop(instance, "restarted by request");
+    await instance.start("restarted by request");
+  }
+
+  /** @throws AegisError `secret_not_found` */
+  setSecrets(instance: Instance, secrets: string[]): void {
+    this.#checkSecrets({ ...instance.record.spec, secrets });
+    instance.setSecrets(secrets);
+  }
+
+  async delete(instance: Instance): Promise<void> {
+    await Promise.all(this.childrenOf(instance).map((child) => this.delete(child)));
+    await instance.remove();
+    this.#byId.delete(instance.id);
+  }
+
+  /** Deletes what has been stopped for longer than that. @returns the handles */
+  async prune(stoppedOlderThanS: number): Promise<string[]> {
+    const before = Date.now() - stoppedOlderThanS * 1000;
+    const old = this.list().filter((instance) => {
+      const { state, stopped_at } = instance.view();
+      return (state === "stopped" || state === "failed") && stopped_at !== null && Date.parse(stopped_at) <= before;
+    });
+    for (const instance of old) if (this.#byId.has(instance.id)) await this.delete(instance);
+    return old.map(({ handle }) => handle);
+  }
+
+  async stopAll(reason: string): Promise<void> {
+    await Promise.all([...this.#byId.values()].map((instance) => instance.stop(reason)));
+  }
+
+  #startAgain(existing: Instance, body: CreateInstance): Instance {
+    if (existing.state !== "stopped" && existing.state !== "failed") throw handleTaken(existing.handle);
+    const added = body.secrets ?? [];
+    if (added.length > 0) existing.setSecrets([...new Set([...existing.record.spec.secrets, ...added])]);
+    this.#boot(existing, "started by request");
+    return existing;
+  }
+
+  async #add(body: CreateInstance | SpawnInstance, spec: InstanceSpec, parent: Instance | null): Promise<Instance> {
+    const exposes = toExposes(body);
+    if (spec.workspace !== null) this.#deps.workspaces.check(spec.workspace);
+    this.#checkSecrets(spec);
+    const record = this.#newRecord(body.handle, spec, body.capabilities ?? {}, parent);
+    const observation = newObservation(record.createdAt);
+    this.#deps.store.insertInstance(record, observation);
+    const instance = new Instance({ record, observation, endpoints: [], leases: [] }, this.#deps);
+    this.#byId.set(instance.id, instance);
+    this.#deps.events.emit({
+      type: "instance.created",
+      instance_id: record.id,
+      handle: record.handle,
+      parent_id: record.parentId,
+    });
+    try {
+      for (const expose of exposes) await instance.endpoints.expose(expose);
+    } catch (error) {
+      await this.delete(instance);
+      throw error;
+    }
+    this.#boot(instance, "created");
+    return instance;
+  }
+
+  /** Failures of a boot that nobody waits for are in the instance's state, events and logs. */
+  #boot(instance: Instance, reason: string): void {
+    instance.start(reason).catch((error: unknown) => {
+      if (!(error instanceof AegisError))
+        this.#deps.warn(`boot of ${instance.id}: ${error instanceof Error ? error.stack : String(error)}`);
+    });
+  }
+
+  #newRecord(
+    handle: string | undefined,
+    spec: InstanceSpec,
+    grant: Capabilities,
+    parent: Instance | null,
+  ): InstanceRecord {
+    const suffix = randomBytes(6).toString("hex");
+    return {
+      id: `inst-${suffix}`,
+      handle: handle ?? `i-${suffix.slice(0, 8)}`,
+      parentId: parent?.id ?? null,
+      createdAt: new Date().toISOString(),
+      spec,
+      grant,
+      enabled: true,
+    };
+  }
+
+  #checkSecrets(spec: InstanceSpec): void {
+    const known = new Set(this.#deps.secrets.names());
+    for (const name of secretNames(spec.secrets, this.#deps.secrets).values()) {
+      if (!known.has(name)) throw secretMissing(name);
+    }
+    for (const name of bindingSecrets(spec)) if (!known.has(name)) throw secretMissing(name);
+  }
+
+  #refused(instance: Instance, what: string, error: AegisError): void {
+    this.#deps.events.emit({ type: "capability.refused", instance_id: instance.id, what, reason: error.message });
+  }
+}
+
+function* bindingSecrets(spec: InstanceSpec): Generator<string> {
+  for (const { headers } of spec.bindings) {
+    for (const value of Object.values(headers ?? {})) {
+      for (const match of value.matchAll(/\$\{secret:([^}]*)\}/g)) yield match[1] ?? "";
+    }
+  }
+}
+
+const newObservation = (now: string): Observation => ({
+  state: "starting",
+  boot: 0,
+  imageDigest: null,
+  lastActiveAt: now,
+  stoppedAt: null,
+  exitCode: null,
+  failure: null,
+});
+
+function rank(instance: Instance): number {
+  if (!instance.record.enabled) return 5;
+  return { running: 0, starting: 1, paused: 2, stopped: 3, failed: 4 }[instance.state];
+}
+
+const childMemory = (grant: Capabilities): number => Math.min(512, grant.max_memory_mb ?? 512);
+
+function refuseHostPath(workspace: string | null): void {
+  if (workspace?.startsWith("/") !== true) return;
+  throw new AegisError("capability_refused", "An instance may name a workspace, never a host path.");
+}
+
+function refuseUnknownBindings(parent: Instance, wanted: string[]): void {
+  const own = new Set(parent.record.spec.bindings.map(({ name }) => name));
+  const missing = wanted.find((name) => !own.has(name));
+  if (missing === undefined) return;
+  throw new AegisError("capability_refused", `This instance has no binding ${missing} that it could pass on.`);
+}
+
+const notFound = (idOrHandle: string) =>
+  new AegisError("instance_not_found", `There is no instance ${idOrHandle}. See: aegis instance list`);
+
+const handleTaken = (handle: string) =>
+  new AegisError(
+    "handle_taken",
+    `${handle} exists and is not stopped. Choose another handle, or stop or delete that one.`,
+  );
+
+const secretMissing = (name: string) =>
+  new AegisError("secret_not_found", `There is no secret ${name}. Set it with: aegis secret set ${name}`);

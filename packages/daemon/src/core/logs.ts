@@ -1,0 +1,19 @@
+import type { LogLine } from "@aegis/protocol/instance";
+
+export interface LogQuery {
+  /** the newest N lines only */
+  tail?: number;
+  /** RFC 3339; lines at or after it */
+  since?: string;
+  /** go on with new lines until the signal aborts or the instance is deleted */
+  follow?: boolean;
+}
+
+/** Log lines per instance; kept across restarts of instance and daemon, rotated, gone with the instance. */
+export interface Logs {
+  append(instanceId: string, line: LogLine): void;
+  read(instanceId: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine>;
+  delete(instanceId: string): Promise<void>;
+  /** everything appended so far is on disk */
+  flush(): Promise<void>;
+}

@@ -1,0 +1,30 @@
+import { AegisError } from "@aegis/protocol/errors";
+import type { Secrets } from "./secrets.ts";
+
+/** The names of secrets that `selectors` (`name`, `ENV=name`, `*`) pick, by the environment variable they go to. */
+export function secretNames(selectors: readonly string[], secrets: Pick<Secrets, "names">): Map<string, string> {
+  const picked = new Map<string, string>();
+  for (const selector of selectors) {
+    if (selector === "*") for (const name of secrets.names()) picked.set(name, name);
+    else {
+      const split = selector.indexOf("=");
+      picked.set(split === -1 ? selector : selector.slice(0, split), selector.slice(split + 1));
+    }
+  }
+  return picked;
+}
+
+/** @throws AegisError `secret_not_found`, `invalid_request` for a name that cannot be an environment variable */
+export function secretEnv(selectors: readonly string[], secrets: Secrets): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [variable, name] of secretNames(selectors, secrets)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)) {
+      throw new AegisError(
+        "invalid_request",
+        `The secret ${name} cannot become the environment variable ${variable}. Rename it there: "NAME=${name}".`,
+      );
+    }
+    env[variable] = secrets.reveal(name);
+  }
+  return env;
+}

@@ -1,0 +1,36 @@
+import type { AegisEvent, EventBody } from "@aegis/protocol/event";
+import type { EndpointRecord, InstanceRecord, LeaseRecord, Observation } from "./instance-record.ts";
+
+export interface StoredInstance {
+  record: InstanceRecord;
+  observation: Observation;
+  endpoints: EndpointRecord[];
+  leases: LeaseRecord[];
+}
+
+/** What survives the daemon. Every call is durable when it returns. @throws AegisError `disk_full` from every write */
+export interface Store {
+  /** all instances that are not deleted, oldest first */
+  loadInstances(): StoredInstance[];
+  /** the id of a deleted instance that had this id or (newest first) this handle; null when there never was one */
+  findDeleted(idOrHandle: string): string | null;
+  insertInstance(record: InstanceRecord, observation: Observation): void;
+  updateRecord(record: InstanceRecord): void;
+  updateObservation(instanceId: string, observation: Observation): void;
+  /** Leaves a tombstone, so that the id answers 410; removes endpoints and leases. */
+  deleteInstance(instanceId: string): void;
+
+  insertEndpoint(instanceId: string, endpoint: EndpointRecord): void;
+  deleteEndpoint(instanceId: string, guestPort: number): void;
+
+  insertLease(instanceId: string, lease: LeaseRecord): void;
+  deleteLease(leaseId: string): void;
+
+  appendEvent(body: EventBody): AegisEvent;
+  /** events with `seq > sinceSeq`, oldest first, at most `limit` */
+  eventsSince(sinceSeq: number, limit: number): AegisEvent[];
+
+  /** All or nothing: an exception undoes what the body wrote. */
+  transaction<T>(body: () => T): T;
+  close(): void;
+}

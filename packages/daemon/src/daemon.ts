@@ -1,0 +1,173 @@
+import { AegisError } from "@aegis/protocol/errors";
+import type { DaemonStatus } from "@aegis/protocol/instance";
+import { StreamHarness } from "./control/stream-harness.ts";
+import type { Driver } from "./core/driver.ts";
+import { EventLog } from "./core/event-log.ts";
+import type { ImageImporter, Images } from "./core/images.ts";
+import type { Instance } from "./core/instance.ts";
+import { Instances } from "./core/instances.ts";
+import { BindingProxy } from "./egress/binding-proxy.ts";
+import { GuestApi } from "./http/guest-api.ts";
+import { serveHostApi } from "./http/host-api.ts";
+import type { HostApi } from "./http/host-api.ts";
+import type { Home, Owner } from "./home.ts";
+import { HttpRouter } from "./ingress/http-router.ts";
+import { PublicPorts } from "./ingress/public-ports.ts";
+import { JwtIssuer } from "./secrets/jwt-issuer.ts";
+import { MasterKey } from "./secrets/master-key.ts";
+import { SecretVault } from "./secrets/secret-vault.ts";
+import type { Settings } from "./settings.ts";
+import { openDatabase } from "./store/database.ts";
+import { LogFiles } from "./store/log-files.ts";
+import { SqliteStore } from "./store/sqlite-store.ts";
+import { WorkspaceFolders } from "./store/workspace-folders.ts";
+
+export const VERSION = "0.1.0";
+
+export interface DaemonParts {
+  home: Home;
+  owner: Owner;
+  settings: Settings;
+  driver: Driver;
+  images: Images & ImageImporter;
+  log: (message: string) => void;
+  /** called once the daemon has ended because a client asked for it */
+  onShutdown: () => void;
+}
+
+export interface Daemon {
+  /** Ends the daemon. Instances go on running unless they are to stop. */
+  close(stopInstances: boolean): Promise<void>;
+}
+
+/** Wires a daemon together and starts it. When a step fails, what was opened before is closed. */
+export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
+  const { home, owner, settings, driver, log } = parts;
+  await using opened = new AsyncDisposableStack();
+  const database = openDatabase(home.database);
+  const store = new SqliteStore(database);
+  opened.defer(() => store.close());
+  const events = new EventLog(store);
+  const masterKey = MasterKey.open(home.masterKey, owner);
+  const secrets = new SecretVault(database, masterKey.derive("secrets"), events);
+  const logs = new LogFiles(home.instances, log);
+  opened.defer(() => logs.flush());
+
+  const ingress = new PublicPorts({
+    connect: (instanceId, guestPort, signal) => instances.find(instanceId).connect(guestPort, signal),
+    nudge: (instanceId) => instances.peek(instanceId)?.nudge(),
+  });
+  opened.defer(() => ingress.closeAll());
+  const bindings = new BindingProxy(secrets);
+  const instances: Instances = new Instances(
+    {
+      ...{ store, events, secrets, logs, ingress, driver, images: parts.images },
+      harness: new StreamHarness(),
+      workspaces: new WorkspaceFolders(home.workspaces, owner),
+      tokens: new JwtIssuer(masterKey.derive("tokens")),
+      onReverseStream: (instance, request, stream) => {
+        if (request.kind === "guest_api") return guestApi.accept(stream, instance);
+        const binding = instance.record.spec.bindings.find(({ name }) => name === request.binding);
+        if (binding === undefined) stream.destroy();
+        else bindings.accept(stream, binding, () => instance.hold());
+      },
+      warn: log,
+    },
+    { defaults: { imageRef: settings.defaultImage, driver: driver.name } },
+  );
+  const guestApi = new GuestApi(instances, logs, log);
+  await guestApi.ready();
+
+  await driver.start();
+  opened.defer(() => driver.close());
+  await instances.reconcile();
+
+  const router = new HttpRouter({
+    only: () => onlyHttp(instances),
+    connectHttp: (name) => connectHttp(instances, name),
+  });
+  const routerPort = await listenRouter(router, settings.routerPort, log);
+  opened.defer(() => router.close());
+  const close = closer(opened.move(), instances);
+  const startedAt = Date.now();
+  const control = {
+    status: (): DaemonStatus => ({
+      status: "running",
+      version: VERSION,
+      backend: driver.name,
+      capabilities: { ...driver.features },
+      pid: process.pid,
+      home: home.root,
+      uptime_s: Math.round((Date.now() - startedAt) / 1000),
+      instances: countStates(instances),
+      router_port: routerPort,
+      default_image: settings.defaultImage,
+    }),
+    shutdown: (stopInstances: boolean) => void close.run(stopInstances).then(parts.onShutdown),
+  };
+  close.api = await serveHostApi(
+    { ...{ instances, secrets, logs, events }, images: parts.images, daemon: control, warn: log },
+    home.socket,
+    owner,
+  ).catch(async (error: unknown) => {
+    await close.run(false);
+    throw error;
+  });
+  return { close: (stopInstances) => close.run(stopInstances) };
+}
+
+interface Closer {
+  api: HostApi | null;
+  run(stopInstances: boolean): Promise<void>;
+}
+
+function closer(opened: AsyncDisposableStack, instances: Instances): Closer {
+  let closing: Promise<void> | null = null;
+  return {
+    api: null,
+    run(stopInstances) {
+      closing ??= (async () => {
+        if (stopInstances) await instances.stopAll("aegisd is going down");
+        await this.api?.close();
+        await opened.disposeAsync();
+      })();
+      return closing;
+    },
+  };
+}
+
+/** A taken router port is no reason to keep the whole daemon down: several homes may run side by side. */
+async function listenRouter(router: HttpRouter, port: number, log: (message: string) => void): Promise<number | null> {
+  try {
+    return await router.listen(port);
+  } catch (error) {
+    log(
+      `the HTTP router is off: port ${port} cannot be opened (${String(error)}). Set AEGIS_ROUTER_PORT to a free one.`,
+    );
+    return null;
+  }
+}
+
+const httpPort = (instance: Instance): number | undefined =>
+  instance.endpoints.list().find(({ protocol }) => protocol === "http")?.guest_port;
+
+function onlyHttp(instances: Instances): string | null {
+  const [only, second] = instances.list();
+  return only !== undefined && second === undefined ? only.id : null;
+}
+
+async function connectHttp(instances: Instances, name: string) {
+  const instance = instances.find(name);
+  const port = httpPort(instance);
+  if (port !== undefined) return instance.connect(port);
+  throw new AegisError(
+    "endpoint_not_found",
+    `${instance.handle} exposes no HTTP port. Expose one with: aegis instance expose ${instance.handle} 8080`,
+  );
+}
+
+function countStates(instances: Instances): DaemonStatus["instances"] {
+  const counts = { running: 0, starting: 0, paused: 0, stopped: 0, failed: 0 };
+  for (const { state } of instances.list()) counts[state] += 1;
+  return counts;
+}

@@ -1,0 +1,119 @@
+import type http from "node:http";
+import type { Duplex } from "node:stream";
+import Type from "typebox";
+import { Compile } from "typebox/compile";
+import { WebSocketServer } from "ws";
+import type { RawData, WebSocket } from "ws";
+import { AegisError } from "@aegis/protocol/errors";
+import { FrameDecoder, FrameType, MAX_FRAME_BYTES, encodeFrame } from "@aegis/protocol/exec-frame";
+import { ExecRequest } from "@aegis/protocol/instance";
+import type { Instance } from "../core/instance.ts";
+
+const Query = Compile(
+  Type.Object({
+    ...ExecRequest.properties,
+    cols: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
+    rows: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
+  }),
+);
+
+const fromClient: readonly FrameType[] = [FrameType.stdin, FrameType.stdinEnd, FrameType.resize, FrameType.signal];
+
+/** What a WebSocket may hold back before the command's output waits. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+
+/** Interactive exec: `GET .../exec?request=<JSON>` with a WebSocket upgrade; binary messages are exec frames. */
+export class ExecSocket {
+  readonly #find: (request: http.IncomingMessage, idOrHandle: string) => Instance;
+  readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES + 16 });
+
+  /** @param find the instance that the caller may reach under that name; throws AegisError */
+  constructor(find: (request: http.IncomingMessage, idOrHandle: string) => Instance) {
+    this.#find = find;
+  }
+
+  attach(server: http.Server): void {
+    server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
+      const url = new URL(request.url ?? "/", "http://aegis");
+      const name = /^\/v1\/instances\/([^/]+)\/exec$/.exec(url.pathname)?.[1];
+      if (name === undefined) return void socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
+      this.#sockets.handleUpgrade(request, socket, head, (client) => {
+        this.#serve(client, request, decodeURIComponent(name), url.searchParams.get("request") ?? "").catch(
+          (error: unknown) => fail(client, error),
+        );
+      });
+    });
+  }
+
+  close(): void {
+    for (const client of this.#sockets.clients) client.terminate();
+  }
+
+  async #serve(client: WebSocket, request: http.IncomingMessage, name: string, query: string): Promise<void> {
+    client.on("error", () => client.terminate());
+    const { cols = 80, rows = 24, ...exec } = parseQuery(query);
+    const early: RawData[] = [];
+    const keep = (data: RawData) => early.push(data);
+    client.on("message", keep);
+    const { execId, session, release } = await this.#find(request, name).exec(exec, { cols, rows });
+    client.once("close", () => session.close());
+    try {
+      client.send(JSON.stringify({ exec_id: execId, started_at: new Date().toISOString() }));
+      const take = (data: RawData) =>
+        void forward(client, session, data).catch((error: unknown) => fail(client, error));
+      client.off("message", keep).on("message", take);
+      early.forEach(take);
+      for await (const { type, payload } of session.frames) await sendFrame(client, encodeFrame(type, payload));
+      client.close(1000);
+    } finally {
+      session.close();
+      release();
+    }
+  }
+}
+
+function parseQuery(text: string): ExecRequest & { cols?: number; rows?: number } {
+  let query: unknown;
+  try {
+    query = JSON.parse(text);
+  } catch (error) {
+    throw new AegisError("invalid_json", "The query parameter `request` must be the exec request as JSON.", {
+      cause: error,
+    });
+  }
+  if (Query.Check(query)) return query;
+  throw new AegisError(
+    "invalid_request",
+    `The exec request is not valid: ${Query.Errors(query)[0]?.message ?? "unknown reason"}.`,
+  );
+}
+
+async function forward(
+  client: WebSocket,
+  session: { send: (type: FrameType, payload?: Uint8Array) => Promise<void> },
+  data: RawData,
+): Promise<void> {
+  const bytes = Array.isArray(data) ? Buffer.concat(data) : new Uint8Array(data);
+  for (const { type, payload } of new FrameDecoder().push(bytes)) {
+    if (!fromClient.includes(type)) throw new AegisError("invalid_request", "A client may not send output frames.");
+    client.pause();
+    await session.send(type, payload);
+    client.resume();
+  }
+}
+
+async function sendFrame(client: WebSocket, frame: Uint8Array): Promise<void> {
+  if (client.readyState !== client.OPEN) return;
+  await new Promise<void>((resolve) => {
+    if (client.bufferedAmount < HIGH_WATER_BYTES) {
+      client.send(frame);
+      resolve();
+    } else client.send(frame, () => resolve());
+  });
+}
+
+function fail(client: WebSocket, error: unknown): void {
+  const known = error instanceof AegisError ? error : new AegisError("internal", "Something went wrong inside aegisd.");
+  if (client.readyState === client.OPEN) client.send(JSON.stringify(known.toBody()));
+  client.close(1011);
+}

@@ -1,0 +1,62 @@
+import { chmodSync, chownSync, rmSync } from "node:fs";
+import type { EventLog } from "../core/event-log.ts";
+import type { ImageImporter, Images } from "../core/images.ts";
+import type { Instances } from "../core/instances.ts";
+import type { Logs } from "../core/logs.ts";
+import type { Secrets } from "../core/secrets.ts";
+import { makeApp } from "./app.ts";
+import { ExecSocket } from "./exec-socket.ts";
+import { daemonRoutes } from "./routes/daemon.ts";
+import type { DaemonControl } from "./routes/daemon.ts";
+import { imageRoutes } from "./routes/images.ts";
+import { instanceIoRoutes } from "./routes/instance-io.ts";
+import { instanceRoutes } from "./routes/instances.ts";
+import { secretRoutes } from "./routes/secrets.ts";
+
+export interface HostApiDeps {
+  instances: Instances;
+  images: Images & ImageImporter;
+  secrets: Secrets;
+  logs: Logs;
+  events: EventLog;
+  daemon: DaemonControl;
+  warn: (message: string) => void;
+}
+
+export interface HostApi {
+  close(): Promise<void>;
+}
+
+/**
+ * Serves the host API on a unix socket that only its owner can open. The caller holds the home's lock, so a socket file
+ * that is there belongs to nobody.
+ */
+export async function serveHostApi(
+  deps: HostApiDeps,
+  socketPath: string,
+  owner: { uid: number; gid: number },
+): Promise<HostApi> {
+  const app = makeApp(deps.warn);
+  instanceRoutes(app, deps.instances);
+  instanceIoRoutes(app, deps.instances, deps.logs);
+  secretRoutes(app, deps.secrets);
+  imageRoutes(app, deps.images, deps.instances);
+  daemonRoutes(app, deps.daemon, deps.events);
+  const execSocket = new ExecSocket((_request, name) => deps.instances.find(name));
+  execSocket.attach(app.server);
+  rmSync(socketPath, { force: true });
+  const umask = process.umask(0o177);
+  try {
+    await app.listen({ path: socketPath });
+  } finally {
+    process.umask(umask);
+  }
+  chmodSync(socketPath, 0o600);
+  chownSync(socketPath, owner.uid, owner.gid);
+  return {
+    close: async () => {
+      execSocket.close();
+      await app.close();
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import Type from "typebox";
+import { CreateInstance, InstanceState } from "@aegis/protocol/instance";
+import { AegisError } from "@aegis/protocol/errors";
+import type { Instances } from "../../core/instances.ts";
+import type { App } from "../app.ts";
+import { queryText } from "../query.ts";
+import type { Query } from "../query.ts";
+
+const Named = Type.Object({ id: Type.String({ maxLength: 128 }) });
+const Prune = Type.Object({ stopped_older_than_s: Type.Integer({ minimum: 0 }) }, { additionalProperties: false });
+const PutSecrets = Type.Object(
+  { secrets: Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: 256 }) },
+  { additionalProperties: false },
+);
+
+const states: readonly string[] = InstanceState.enum;
+
+export function instanceRoutes(app: App, instances: Instances): void {
+  app.post("/v1/instances", { schema: { body: CreateInstance } }, async ({ body }, reply) => {
+    const { instance, created } = await instances.create(body);
+    const { id, handle, state, command, image_ref, endpoints } = instance.view();
+    return reply.status(created ? 201 : 200).send({ id, handle, state, command, image_ref, endpoints });
+  });
+
+  app.get<{ Querystring: Query }>("/v1/instances", ({ query }, reply) => {
+    const state = queryText(query, "state");
+    if (state !== undefined && !states.includes(state)) {
+      throw new AegisError("invalid_request", `There is no state ${state}; the states are ${states.join(", ")}.`);
+    }
+    const parentId = queryText(query, "parent_id");
+    const found = instances.list({
+      ...(state === undefined ? {} : { state: state as (typeof InstanceState.enum)[number] }),
+      ...(parentId === undefined ? {} : { parentId }),
+    });
+    return reply.send(found.map((instance) => instance.view()));
+  });
+
+  app.post("/v1/instances/prune", { schema: { body: Prune } }, async ({ body }) => ({
+    deleted: await instances.prune(body.stopped_older_than_s),
+  }));
+
+  const one = { schema: { params: Named } };
+  app.get("/v1/instances/:id", one, ({ params }) => instances.find(params.id).inspect());
+  app.delete("/v1/instances/:id", one, async ({ params }, reply) => {
+    await instances.delete(instances.find(params.id));
+    return reply.status(204).send();
+  });
+  app.put("/v1/instances/:id/secrets", { schema: { params: Named, body: PutSecrets } }, ({ params, body }) => {
+    const instance = instances.find(params.id);
+    instances.setSecrets(instance, body.secrets);
+    return instance.view();
+  });
+  transitionRoutes(app, instances);
+}
+
+function transitionRoutes(app: App, instances: Instances): void {
+  const transitions = {
+    start: (id) => instances.find(id).start("started by request"),
+    stop: (id) => instances.stop(instances.find(id)),
+    restart: (id) => instances.restart(instances.find(id)),
+    disable: (id) => instances.disable(instances.find(id)),
+    pause: (id) => instances.find(id).pause(),
+    resume: (id) => instances.find(id).resume(),
+  } satisfies Record<string, (id: string) => Promise<void>>;
+  for (const [name, transition] of Object.entries(transitions)) {
+    app.post(`/v1/instances/:id/${name}`, { schema: { params: Named } }, async ({ params }) => {
+      await transition(params.id);
+      return instances.find(params.id).view();
+    });
+  }
+}

@@ -1,0 +1,95 @@
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import { AegisError } from "@aegis/protocol/errors";
+import type { EndpointRecord } from "../core/instance-record.ts";
+import type { Ingress } from "../core/ingress.ts";
+import { unavailablePage } from "./unavailable-page.ts";
+import { splice } from "./splice.ts";
+
+export interface ConnectTarget {
+  /** A stream to a port inside an instance, which it wakes. */
+  connect(instanceId: string, guestPort: number, signal: AbortSignal): Promise<Duplex>;
+  /** bytes arrived on a connection that is open */
+  nudge(instanceId: string): void;
+}
+
+/** Public ports on loopback, each for one guest port of one instance. */
+export class PublicPorts implements Ingress {
+  readonly #target: ConnectTarget;
+  readonly #servers = new Map<number, { server: net.Server; sockets: Set<net.Socket> }>();
+
+  constructor(target: ConnectTarget) {
+    this.#target = target;
+  }
+
+  async open(
+    instanceId: string,
+    endpoint: Omit<EndpointRecord, "publicPort"> & { publicPort: number | null },
+  ): Promise<number> {
+    const sockets = new Set<net.Socket>();
+    const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+      void this.#serve(socket, instanceId, endpoint);
+    });
+    const port = await listen(server, endpoint.publicPort);
+    this.#servers.set(port, { server, sockets });
+    return port;
+  }
+
+  async close(publicPort: number): Promise<void> {
+    const open = this.#servers.get(publicPort);
+    if (open === undefined) return;
+    this.#servers.delete(publicPort);
+    for (const socket of open.sockets) socket.destroy();
+    await new Promise<void>((resolve) => open.server.close(() => resolve()));
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#servers.keys()].map((port) => this.close(port)));
+  }
+
+  async #serve(
+    socket: net.Socket,
+    instanceId: string,
+    { guestPort, protocol }: Pick<EndpointRecord, "guestPort" | "protocol">,
+  ): Promise<void> {
+    const gone = new AbortController();
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => gone.abort());
+    try {
+      const stream = await this.#target.connect(instanceId, guestPort, gone.signal);
+      if (socket.destroyed) return void stream.destroy();
+      socket.on("data", () => this.#target.nudge(instanceId));
+      splice(socket, stream);
+    } catch (error) {
+      if (protocol === "tcp" || socket.destroyed) return void socket.destroy();
+      socket.end(unavailablePage(error));
+    }
+  }
+}
+
+function listen(server: net.Server, port: number | null): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(toPortError(error, port)));
+    server.listen({ host: "127.0.0.1", port: port ?? 0, backlog: 1024 }, () => {
+      const address = server.address();
+      if (address === null || typeof address === "string") return reject(new Error("a TCP server without a port"));
+      server.removeAllListeners("error");
+      resolve(address.port);
+    });
+  });
+}
+
+function toPortError(error: NodeJS.ErrnoException, port: number | null): Error {
+  if (error.code === "EADDRINUSE") {
+    return new AegisError(
+      "port_taken",
+      `Public port ${port} is in use by another program. Choose another, or leave public_port out.`,
+    );
+  }
+  if (error.code === "EACCES") {
+    return new AegisError("port_taken", `Public port ${port} may not be opened by this user. Choose one above 1023.`);
+  }
+  return error;
+}

@@ -1,0 +1,62 @@
+import { dirname, resolve } from "node:path";
+import { AegisError } from "@aegis/protocol/errors";
+import { startDaemon } from "./daemon.ts";
+import type { Daemon } from "./daemon.ts";
+import { ContainerDriver } from "./drivers/container/container-driver.ts";
+import { FIRST_HOST_ID, ID_COUNT } from "./drivers/container/oci-config.ts";
+import { invokingUser, openHome } from "./home.ts";
+import { ImageStore } from "./images/image-store.ts";
+import { removePidFile, writePidFile } from "./pid-file.ts";
+import { readSettings } from "./settings.ts";
+
+const log = (message: string): void => void process.stderr.write(`${new Date().toISOString()} ${message}\n`);
+
+async function main(): Promise<void> {
+  const owner = invokingUser(process.env);
+  const home = openHome(process.env, owner);
+  const projectRoot = resolve(dirname(import.meta.filename), "../../..");
+  const settings = readSettings(process.env, projectRoot);
+  const daemon = await startDaemon({
+    ...{ home, owner, settings, log },
+    driver: new ContainerDriver({
+      home: home.root,
+      homeKey: home.key,
+      harnessDir: settings.harnessDir,
+      runtime: settings.runtime,
+      owner,
+      log,
+    }),
+    images: new ImageStore({
+      root: home.images,
+      mirrors: settings.mirrors,
+      idMap: { uid: FIRST_HOST_ID, gid: FIRST_HOST_ID, size: ID_COUNT },
+    }),
+    onShutdown: () => leave(home.pidFile),
+  });
+  writePidFile(home.pidFile);
+  log(`aegisd is ready on ${home.socket}`);
+  endOnSignals(daemon, home.pidFile);
+}
+
+function leave(pidFile: string): never {
+  removePidFile(pidFile);
+  process.exit(0);
+}
+
+/** The daemon ends, its instances do not: the next daemon takes them up again. */
+function endOnSignals(daemon: Daemon, pidFile: string): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void daemon.close(false).finally(() => leave(pidFile)));
+  }
+}
+
+process.on("unhandledRejection", (error) => log(`a defect: ${error instanceof Error ? error.stack : String(error)}`));
+
+main().catch((error: unknown) => {
+  log(
+    error instanceof AegisError
+      ? error.message
+      : `aegisd could not start: ${error instanceof Error ? error.stack : String(error)}`,
+  );
+  process.exit(1);
+});

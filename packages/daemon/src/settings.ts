@@ -1,0 +1,56 @@
+import { AegisError } from "@aegis/protocol/errors";
+
+export interface Settings {
+  defaultImage: string;
+  routerPort: number;
+  runtime: "auto" | "crun" | "runc";
+  /** registry name to the mirrors that are asked first, in order */
+  mirrors: Record<string, string[]>;
+  /** folder with aegis-guest, its loader and tini */
+  harnessDir: string;
+}
+
+const DEFAULT_ROUTER_PORT = 8099;
+
+/**
+ * Reads the daemon's settings from its environment.
+ * @throws AegisError `invalid_request` that names the variable
+ */
+export function readSettings(env: NodeJS.ProcessEnv, projectRoot: string): Settings {
+  return {
+    defaultImage: env["AEGIS_DEFAULT_IMAGE"] ?? "aegis/claw:latest",
+    routerPort: readPort(env["AEGIS_ROUTER_PORT"]),
+    runtime: readRuntime(env["AEGIS_RUNTIME"]),
+    mirrors: readMirrors(env["AEGIS_REGISTRY_MIRRORS"]),
+    harnessDir: env["AEGIS_GUEST_DIR"] ?? `${projectRoot}/dist/guest`,
+  };
+}
+
+function readPort(value: string | undefined): number {
+  if (value === undefined) return DEFAULT_ROUTER_PORT;
+  const port = Number(value);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new AegisError("invalid_request", `AEGIS_ROUTER_PORT must be a port from 0 (any) to 65535, not ${value}.`);
+}
+
+function readRuntime(value: string | undefined): Settings["runtime"] {
+  if (value === undefined || value === "auto") return "auto";
+  if (value === "crun" || value === "runc") return value;
+  throw new AegisError("invalid_request", `AEGIS_RUNTIME must be auto, crun or runc, not ${value}.`);
+}
+
+/** `docker.io=http://127.0.0.1:5000,quay.io=https://mirror.example` */
+function readMirrors(value: string | undefined): Record<string, string[]> {
+  const mirrors: Record<string, string[]> = {};
+  for (const entry of (value ?? "").split(",").filter((part) => part.trim() !== "")) {
+    const [registry, url] = entry.trim().split("=", 2);
+    if (registry === undefined || registry === "" || url === undefined || !/^https?:\/\//.test(url)) {
+      throw new AegisError(
+        "invalid_request",
+        `AEGIS_REGISTRY_MIRRORS must look like docker.io=http://127.0.0.1:5000, not ${entry}.`,
+      );
+    }
+    (mirrors[registry] ??= []).push(url);
+  }
+  return mirrors;
+}

@@ -1,0 +1,51 @@
+import { DatabaseSync } from "node:sqlite";
+import { AegisError } from "@aegis/protocol/errors";
+import { schema } from "./schema.ts";
+
+const SQLITE_FULL = 13;
+const SQLITE_BUSY = 5;
+
+const errcode = (error: unknown): number | null =>
+  error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : null;
+
+/**
+ * Opens the state of one home and locks it for as long as the process lives, however it ends. Commits survive a crash
+ * of the daemon; after a loss of power the newest may be missing, never half there (WAL, synchronous=NORMAL).
+ *
+ * @throws AegisError `wrong_state` when another daemon holds the home, `internal` for a damaged file
+ */
+export function openDatabase(file: string): DatabaseSync {
+  const db = new DatabaseSync(file);
+  try {
+    db.exec(
+      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
+    );
+    db.exec(schema);
+  } catch (error) {
+    db.close();
+    if (errcode(error) === SQLITE_BUSY) {
+      throw new AegisError(
+        "wrong_state",
+        `Another aegisd uses ${file}. Stop it with \`aegis down\`, or set AEGIS_HOME to a folder of its own.`,
+      );
+    }
+    throw new AegisError(
+      "internal",
+      `The state file ${file} cannot be opened (${error instanceof Error ? error.message : String(error)}). Nothing was changed: restore it from a backup, or move it away to start empty.`,
+      { cause: error },
+    );
+  }
+  return db;
+}
+
+/** Runs a write and names the one failure that a person can mend. */
+export function writing<T>(write: () => T): T {
+  try {
+    return write();
+  } catch (error) {
+    if (errcode(error) !== SQLITE_FULL) throw error;
+    throw new AegisError("disk_full", "The disk is full, so nothing was changed. Free some space and try again.", {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,190 @@
+import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
+import type { Capabilities } from "@aegis/protocol/capability";
+import type { AegisEvent, EventBody } from "@aegis/protocol/event";
+import type { EndpointProtocol } from "@aegis/protocol/instance";
+import type {
+  EndpointRecord,
+  InstanceRecord,
+  InstanceSpec,
+  LeaseRecord,
+  Observation,
+} from "../core/instance-record.ts";
+import type { Store, StoredInstance } from "../core/store.ts";
+import { writing } from "./database.ts";
+
+type Row = Record<string, SQLOutputValue>;
+
+/** Older events are forgotten. */
+const KEPT_EVENTS = 20_000;
+
+const text = (row: Row, column: string): string => String(row[column]);
+/** What this store wrote itself; the type is that of the writer. */
+const json = <T>(row: Row, column: string): T => JSON.parse(text(row, column)) as T;
+
+const toEndpoint = (row: Row): EndpointRecord => ({
+  guestPort: Number(row["guest_port"]),
+  publicPort: Number(row["public_port"]),
+  protocol: text(row, "protocol") as EndpointProtocol,
+});
+
+const toLease = (row: Row): LeaseRecord => ({
+  id: text(row, "id"),
+  reason: text(row, "reason"),
+  expiresAt: Number(row["expires_at"]),
+});
+
+const toRecord = (row: Row): InstanceRecord => ({
+  id: text(row, "id"),
+  handle: text(row, "handle"),
+  parentId: row["parent_id"] === null ? null : text(row, "parent_id"),
+  createdAt: text(row, "created_at"),
+  spec: json<InstanceSpec>(row, "spec"),
+  grant: json<Capabilities>(row, "grants"),
+  enabled: row["enabled"] === 1,
+});
+
+export class SqliteStore implements Store {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
+  #inTransaction = false;
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+  }
+
+  loadInstances(): StoredInstance[] {
+    const rows = this.#all(
+      `SELECT instance.*, observation.body FROM instance JOIN observation ON instance_id = id
+       WHERE deleted_at IS NULL ORDER BY created_at, rowid`,
+    );
+    return rows.map((row) => ({
+      record: toRecord(row),
+      observation: json<Observation>(row, "body"),
+      endpoints: this.#all("SELECT * FROM endpoint WHERE instance_id = ?", text(row, "id")).map(toEndpoint),
+      leases: this.#all("SELECT * FROM lease WHERE instance_id = ?", text(row, "id")).map(toLease),
+    }));
+  }
+
+  findDeleted(idOrHandle: string): string | null {
+    const [row] = this.#all(
+      "SELECT id FROM instance WHERE deleted_at IS NOT NULL AND (id = ?1 OR handle = ?1) ORDER BY deleted_at DESC LIMIT 1",
+      idOrHandle,
+    );
+    return row === undefined ? null : text(row, "id");
+  }
+
+  insertInstance(record: InstanceRecord, observation: Observation): void {
+    this.transaction(() => {
+      const { id, handle, parentId, createdAt, enabled } = record;
+      this.#run(
+        "INSERT INTO instance (id, handle, parent_id, created_at, enabled, spec, grants) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        ...[
+          id,
+          handle,
+          parentId,
+          createdAt,
+          Number(enabled),
+          JSON.stringify(record.spec),
+          JSON.stringify(record.grant),
+        ],
+      );
+      this.#run("INSERT INTO observation (instance_id, body) VALUES (?, ?)", id, JSON.stringify(observation));
+    });
+  }
+
+  updateRecord({ id, enabled, spec, grant }: InstanceRecord): void {
+    this.#run(
+      "UPDATE instance SET enabled = ?, spec = ?, grants = ? WHERE id = ?",
+      ...[Number(enabled), JSON.stringify(spec), JSON.stringify(grant), id],
+    );
+  }
+
+  updateObservation(instanceId: string, observation: Observation): void {
+    this.#run("UPDATE observation SET body = ? WHERE instance_id = ?", JSON.stringify(observation), instanceId);
+  }
+
+  deleteInstance(instanceId: string): void {
+    this.transaction(() => {
+      this.#run("DELETE FROM endpoint WHERE instance_id = ?", instanceId);
+      this.#run("DELETE FROM lease WHERE instance_id = ?", instanceId);
+      this.#run("UPDATE instance SET deleted_at = ? WHERE id = ?", new Date().toISOString(), instanceId);
+    });
+  }
+
+  insertEndpoint(instanceId: string, { guestPort, publicPort, protocol }: EndpointRecord): void {
+    this.#run(
+      "INSERT INTO endpoint (public_port, instance_id, guest_port, protocol) VALUES (?, ?, ?, ?)",
+      ...[publicPort, instanceId, guestPort, protocol],
+    );
+  }
+
+  deleteEndpoint(instanceId: string, guestPort: number): void {
+    this.#run("DELETE FROM endpoint WHERE instance_id = ? AND guest_port = ?", instanceId, guestPort);
+  }
+
+  insertLease(instanceId: string, { id, reason, expiresAt }: LeaseRecord): void {
+    this.#run(
+      "INSERT INTO lease (id, instance_id, reason, expires_at) VALUES (?, ?, ?, ?)",
+      id,
+      instanceId,
+      reason,
+      expiresAt,
+    );
+  }
+
+  deleteLease(leaseId: string): void {
+    this.#run("DELETE FROM lease WHERE id = ?", leaseId);
+  }
+
+  appendEvent(body: EventBody): AegisEvent {
+    const ts = new Date().toISOString();
+    const seq = this.#run("INSERT INTO event (ts, body) VALUES (?, ?)", ts, JSON.stringify(body));
+    if (seq % 1000 === 0) this.#run("DELETE FROM event WHERE seq <= ?", seq - KEPT_EVENTS);
+    return { ...body, seq, ts };
+  }
+
+  eventsSince(sinceSeq: number, limit: number): AegisEvent[] {
+    return this.#all("SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?", sinceSeq, limit).map((row) => ({
+      ...json<EventBody>(row, "body"),
+      seq: Number(row["seq"]),
+      ts: text(row, "ts"),
+    }));
+  }
+
+  transaction<T>(body: () => T): T {
+    if (this.#inTransaction) return body();
+    this.#inTransaction = true;
+    this.#db.exec("BEGIN IMMEDIATE");
+    try {
+      const result = body();
+      writing(() => this.#db.exec("COMMIT"));
+      return result;
+    } catch (error) {
+      this.#db.exec("ROLLBACK");
+      throw error;
+    } finally {
+      this.#inTransaction = false;
+    }
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #prepare(sql: string): ReturnType<DatabaseSync["prepare"]> {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#db.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+
+  #all(sql: string, ...values: (string | number)[]): Row[] {
+    return this.#prepare(sql).all(...values);
+  }
+
+  /** @returns the row id of an insert */
+  #run(sql: string, ...values: (string | number | null)[]): number {
+    return writing(() => Number(this.#prepare(sql).run(...values).lastInsertRowid));
+  }
+}

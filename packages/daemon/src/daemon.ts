@@ -129,6 +129,7 @@ function closer(opened: AsyncDisposableStack, instances: Instances): Closer {
       closing ??= (async () => {
         if (stopInstances) await instances.stopAll("aegisd is going down");
         await this.api?.close();
+        await instances.forgetAll();
         await opened.disposeAsync();
       })();
       return closing;

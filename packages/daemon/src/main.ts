@@ -1,4 +1,5 @@
-import { dirname, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
 import { startDaemon } from "./daemon.ts";
 import type { Daemon } from "./daemon.ts";
@@ -14,8 +15,7 @@ const log = (message: string): void => void process.stderr.write(`${new Date().t
 async function main(): Promise<void> {
   const owner = invokingUser(process.env);
   const home = openHome(process.env, owner);
-  const projectRoot = resolve(dirname(import.meta.filename), "../../..");
-  const settings = readSettings(process.env, projectRoot);
+  const settings = readSettings(process.env, projectRoot(import.meta.dirname));
   const daemon = await startDaemon({
     ...{ home, owner, settings, log },
     driver: new ContainerDriver({
@@ -41,6 +41,12 @@ async function main(): Promise<void> {
 function leave(pidFile: string): never {
   removePidFile(pidFile);
   process.exit(0);
+}
+
+/** The daemon runs from its sources or from a bundle in `dist`: what both have above them is the lock file. */
+function projectRoot(folder: string): string {
+  if (existsSync(join(folder, "package-lock.json")) || folder === dirname(folder)) return folder;
+  return projectRoot(dirname(folder));
 }
 
 /** The daemon ends, its instances do not: the next daemon takes them up again. */

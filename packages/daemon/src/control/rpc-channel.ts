@@ -30,6 +30,7 @@ export class RpcChannel {
       }
     });
     stream.on("error", () => stream.destroy());
+    stream.resume();
     this.closed = new Promise((resolve) => {
       const end = () => {
         this.#failAll();

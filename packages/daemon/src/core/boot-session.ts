@@ -38,6 +38,11 @@ export class BootSession {
     await this.#parts.token.keep(link);
   }
 
+  /** True when the machine is up but its workload was never started: the last daemon died in mid boot. */
+  get neverRan(): boolean {
+    return this.#link?.initial.state === "idle";
+  }
+
   /** Makes the control stream unless there is one, and renews an old token. The machine must not be paused. */
   async connect(): Promise<void> {
     if (this.#link !== null) return this.#parts.token.keep(this.#link);
@@ -61,11 +66,16 @@ export class BootSession {
     }
   }
 
-  /** Ends the machine, if it has not ended by itself, and gives back what it held. */
-  async end(): Promise<void> {
+  /** Lets go of a machine that goes on running. */
+  forget(): void {
     this.#ended = true;
     this.#parts.token.stop();
     this.#link?.close();
+  }
+
+  /** Ends the machine, if it has not ended by itself, and gives back what it held. */
+  async end(): Promise<void> {
+    this.forget();
     await this.machine.kill();
     await this.machine.remove();
   }

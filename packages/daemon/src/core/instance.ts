@@ -194,6 +194,12 @@ export class Instance {
     return this.#life.adopt(machine);
   }
 
+  /** Lets go of the machine, for the next daemon to take up. */
+  forget(): Promise<void> {
+    this.leases.forget();
+    return this.#life.forget();
+  }
+
   /** After a daemon restart without a machine to adopt. */
   settleWithoutMachine(): void {
     this.#life.settleWithoutMachine();

@@ -186,6 +186,11 @@ export class Instances {
     return old.map(({ handle }) => handle);
   }
 
+  /** Lets go of every machine, for the next daemon to take up. */
+  async forgetAll(): Promise<void> {
+    await Promise.all([...this.#byId.values()].map((instance) => instance.forget()));
+  }
+
   async stopAll(reason: string): Promise<void> {
     await Promise.all([...this.#byId.values()].map((instance) => instance.stop(reason)));
   }

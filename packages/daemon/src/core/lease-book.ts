@@ -61,6 +61,11 @@ export class LeaseBook {
     for (const id of this.#held.keys()) this.release(id, "stopped");
   }
 
+  /** Stops the clocks and keeps the leases: the next daemon takes them up. */
+  forget(): void {
+    for (const { timer } of this.#held.values()) clearTimeout(timer);
+  }
+
   list(): Lease[] {
     return [...this.#held.values()].map(({ record }) => toView(record));
   }

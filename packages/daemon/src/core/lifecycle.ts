@@ -131,7 +131,18 @@ export class Lifecycle {
       this.#attach(session);
       if (await machine.isPaused()) return this.#nowPaused("the daemon came back");
       await session.connect();
-      this.#nowRunning("the daemon came back");
+      if (!session.neverRan) return this.#nowRunning("the daemon came back");
+      await this.#detach(session);
+      await this.#boot("the boot was interrupted by the end of the last daemon");
+    });
+  }
+
+  /** Lets go of the machine, for the next daemon to take up. */
+  forget(): Promise<void> {
+    return this.#queue.run(async () => {
+      this.activity.stop();
+      this.#session?.forget();
+      this.#session = null;
     });
   }
 

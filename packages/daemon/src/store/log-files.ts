@@ -60,14 +60,14 @@ export class LogFiles implements Logs {
 
   async delete(instanceId: string): Promise<void> {
     const book = this.#book(instanceId);
-    await book.writing;
+    while (book.writing !== null) await book.writing;
     for (const tell of book.followers) tell(null);
     this.#books.delete(instanceId);
     await rm(this.#folder(instanceId), { recursive: true, force: true });
   }
 
   async flush(): Promise<void> {
-    await Promise.all([...this.#books.values()].map((book) => book.writing));
+    for (const book of this.#books.values()) while (book.writing !== null) await book.writing;
   }
 
   async #stored(instanceId: string, { tail, since }: LogQuery): Promise<LogLine[]> {

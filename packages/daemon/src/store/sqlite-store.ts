@@ -55,7 +55,7 @@ export class SqliteStore implements Store {
   loadInstances(): StoredInstance[] {
     const rows = this.#all(
       `SELECT instance.*, observation.body FROM instance JOIN observation ON instance_id = id
-       WHERE deleted_at IS NULL ORDER BY created_at, rowid`,
+       WHERE deleted_at IS NULL ORDER BY created_at, instance.rowid`,
     );
     return rows.map((row) => ({
       record: toRecord(row),

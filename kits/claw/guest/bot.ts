@@ -1,0 +1,43 @@
+/** First process of the bot instance: writes OpenClaw's config, runs its gateway and ends with its exit code. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { agentNotes } from "./bot/agent-notes.ts";
+import { heapLimitMb } from "./bot/heap.ts";
+import { openclawConfig } from "./bot/openclaw-config.ts";
+import { botPaths } from "./bot/paths.ts";
+import { readClawConfig } from "./claw-config.ts";
+import { openclawScript } from "./bot/openclaw-script.ts";
+
+const config = readClawConfig(process.env);
+const paths = botPaths(process.env["CLAW_WORKSPACE"] ?? "/workspace", import.meta.dirname);
+
+mkdirSync(paths.state, { recursive: true, mode: 0o700 });
+mkdirSync(paths.agent, { recursive: true });
+mkdirSync(dirname(paths.log), { recursive: true });
+const gatewayToken = randomBytes(24).toString("base64url");
+writeWhole(paths.config, JSON.stringify(openclawConfig(config, paths, gatewayToken), null, 2));
+writeWhole(join(paths.agent, "AGENTS.md"), agentNotes);
+
+// The gateway takes this process's place: its signals, its exit code, and 50 MB less.
+process.execve?.(process.execPath, [process.execPath, await openclawScript(process.env), "gateway", "run"], {
+  ...textsOf(process.env),
+  HOME: process.env["HOME"] ?? "/root",
+  OPENCLAW_STATE_DIR: paths.state,
+  OPENCLAW_CONFIG_PATH: paths.config,
+  OPENCLAW_NO_RESPAWN: "1",
+  OPENCLAW_DISABLE_BONJOUR: "1",
+  NODE_OPTIONS: `--max-old-space-size=${heapLimitMb(config.memory_mb)}`,
+});
+
+/** Variables as `execve` takes them. */
+function textsOf(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+/** A reader, or a crash in the middle, sees the old file or the new one. */
+function writeWhole(path: string, text: string): void {
+  const next = `${path}.next`;
+  writeFileSync(next, text, { mode: 0o600 });
+  renameSync(next, path);
+}

@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import type { ChatConfig, ClawConfig } from "../claw-config.ts";
+import { llmSections } from "../llm-provider.ts";
+import type { PluginConfig } from "../plugin/plugin-config.ts";
+import type { BotPaths } from "./paths.ts";
+
+export const GATEWAY_PORT = 18789;
+export const WEBHOOK_PORT = 8787;
+export const WEBHOOK_PATH = "/telegram-webhook";
+export const PLUGIN_ID = "claw-kit";
+
+/**
+ * OpenClaw's config of the bot. Its root is strict: a key that this version does not know aborts the start, so every
+ * key here is one that `openclaw config validate` of the pinned version accepts.
+ */
+export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken: string) {
+  const { models, defaults } = llmSections(config.llm);
+  const pluginConfig: PluginConfig = {
+    state_file: join(paths.state, "claw-kit.json"),
+    chat: { api_root: config.chat.api_root, bot_token: config.chat.bot_token },
+    llm: config.llm,
+    work: config.work,
+  };
+  return {
+    gateway: {
+      mode: "local",
+      port: GATEWAY_PORT,
+      bind: "loopback",
+      auth: { mode: "token", token: gatewayToken },
+      terminal: { enabled: false },
+      reload: { mode: "off" },
+    },
+    update: { checkOnStart: false },
+    telemetry: { enabled: false },
+    logging: { file: paths.log, maxFileBytes: 16 * 1024 * 1024 },
+    discovery: { mdns: { mode: "off" } },
+    browser: { enabled: false },
+    models,
+    agents: {
+      defaults: {
+        ...defaults,
+        workspace: paths.agent,
+        // a sleeping bot has no use for a clock that wakes the model; events still wake it
+        heartbeat: { every: "0m" },
+      },
+    },
+    // one person's messages never reach another's session
+    session: { dmScope: "per-channel-peer" },
+    // Work is done in work instances: the bot itself has no shell, and no files either, for a chat could read another
+    // chat's through them. Few tools also means a short prompt.
+    tools: { toolSearch: false, profile: "minimal", alsoAllow: [PLUGIN_ID, "web_fetch"], deny: ["gateway"] },
+    plugins: {
+      allow: ["telegram", PLUGIN_ID],
+      load: { paths: [join(paths.claw, "plugin")] },
+      slots: { memory: "none" },
+      entries: { [PLUGIN_ID]: { enabled: true, hooks: { allowConversationAccess: true }, config: pluginConfig } },
+    },
+    channels: { telegram: telegramChannel(config.chat) },
+  };
+}
+
+function telegramChannel(chat: ChatConfig) {
+  return {
+    enabled: true,
+    botToken: chat.bot_token,
+    apiRoot: chat.api_root,
+    webhookUrl: chat.webhook_url,
+    webhookSecret: chat.webhook_secret,
+    webhookPath: WEBHOOK_PATH,
+    webhookHost: "127.0.0.1",
+    webhookPort: WEBHOOK_PORT,
+    groupPolicy: "disabled",
+    // no passing "Working ..." messages beside the ones that the plugin edits
+    streaming: { mode: "off" },
+    // the instance sleeps between messages, which a health monitor would take for a fault
+    healthMonitor: { enabled: false },
+    ...access(chat.allow_from),
+  };
+}
+
+function access(allowFrom: string[] | null) {
+  if (allowFrom === null) return { dmPolicy: "pairing" };
+  return allowFrom.includes("*")
+    ? { dmPolicy: "open", allowFrom: ["*"] }
+    : { dmPolicy: "allowlist", allowFrom };
+}

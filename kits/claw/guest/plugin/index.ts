@@ -1,0 +1,44 @@
+/** Entry of the OpenClaw plugin `claw-kit`: tools, `/work`, and a service that watches the work that is going on. */
+import { createKit, type Kit } from "./kit.ts";
+import type { OpenClawApi } from "./openclaw-api.ts";
+import type { PluginConfig } from "./plugin-config.ts";
+import { agentTool, toolSpecs } from "./work-tools.ts";
+
+const DEFAULT_GUEST_API = "http://127.0.0.1:7777";
+
+/**
+ * OpenClaw copies a plugin and imports it more than once into one process (for the gateway, for the tools of a turn),
+ * so that a variable of this module would exist more than once too. The kit, which owns a file, must not.
+ */
+const place: { [key: symbol]: Kit | undefined } = globalThis as { [key: symbol]: Kit | undefined };
+const KIT = Symbol.for("aegis.claw-kit");
+
+function register(api: OpenClawApi): void {
+  const config = api.pluginConfig as PluginConfig | undefined;
+  // OpenClaw reads plugins for their names too, without a config
+  const kit = () => kitOf(api, config);
+  for (const spec of toolSpecs)
+    api.registerTool((context) => agentTool(spec, context, (...call) => kit().runTool(...call)), { name: spec.name });
+  api.registerCommand({
+    name: "work",
+    description: "Work instances of this chat: /work status|logs|stop|link [name]",
+    acceptsArgs: true,
+    handler: async (context) => ({ text: await kit().runCommand(context) }),
+  });
+  api.registerService({
+    id: "claw-kit-watcher",
+    start: () => kit().start(),
+    stop: async () => {
+      const ending = kit();
+      place[KIT] = undefined;
+      await ending.stop();
+    },
+  });
+}
+
+function kitOf(api: OpenClawApi, config: PluginConfig | undefined): Kit {
+  if (config?.state_file === undefined) throw new Error("claw-kit: plugins.entries.claw-kit.config is missing");
+  return (place[KIT] ??= createKit(api, config, process.env["AEGIS_GUEST_API"] ?? DEFAULT_GUEST_API));
+}
+
+export default { id: "claw-kit", name: "Claw Kit", description: "Work instances for heavy jobs", register };

@@ -1,0 +1,10 @@
+import type { LlmConfig, WorkConfig } from "../claw-config.ts";
+
+/** `plugins.entries.claw-kit.config` in OpenClaw's config; written by the bot's entry. */
+export interface PluginConfig {
+  /** which chat owns which work instance; outlives the bot's boots */
+  state_file: string;
+  chat: { api_root: string; bot_token: string };
+  llm: LlmConfig;
+  work: WorkConfig;
+}

@@ -1,0 +1,182 @@
+import type { ExecLine, LogLine } from "@aegis/protocol/instance";
+import { refusalText } from "./failure-text.ts";
+import type { GuestApi } from "./guest-api.ts";
+import type { Kit } from "./kit.ts";
+import type { AgentTool, ToolContext, ToolResult } from "./openclaw-api.ts";
+import { optionalText, optionalWhole, portList, requiredText } from "./tool-params.ts";
+import { type Client, WorkRefused, type WorkDesk, type WorkOrder } from "./work-desk.ts";
+import type { WorkRecord } from "./work-record.ts";
+import type { WorkStore } from "./work-store.ts";
+import { execText, listLine, logText, statusText } from "./work-texts.ts";
+import type { WorkWatcher } from "./work-watcher.ts";
+
+export interface WorkParts {
+  api: GuestApi;
+  desk: WorkDesk;
+  store: WorkStore;
+  watcher: Pick<WorkWatcher, "watch">;
+}
+
+type Run = (parts: WorkParts, client: Client, params: Record<string, unknown>, signal?: AbortSignal) => Promise<string>;
+
+interface ToolSpec {
+  name: string;
+  label: string;
+  description: string;
+  properties: Record<string, unknown>;
+  required?: string[];
+  run: Run;
+}
+
+const name = { type: "string", description: "name of the work instance; left out: the newest of this chat" };
+
+export const toolSpecs: readonly ToolSpec[] = [
+  {
+    name: "work_spawn",
+    label: "Start work",
+    description:
+      "Starts an isolated work instance for a heavy job and answers at once. Give `task` (an agent does it alone, and what it puts into its site is published) or `command` (a shell command; with `ports` it is a server). Progress, result and link reach the chat by themselves: do not wait and do not make up a link.",
+    properties: {
+      task: { type: "string", description: "everything the agent must know, in full sentences" },
+      command: { type: "string", description: "shell command to run instead of a task" },
+      name: { type: "string", description: "short name; left out: work-1, work-2 ..." },
+      image: { type: "string", description: "container image for a command, e.g. python:3.12; usually left out" },
+      memory_mb: { type: "integer", description: "memory in MB; usually left out" },
+      ports: { type: "array", items: { type: "integer" }, description: "ports that a server listens on" },
+    },
+    run: async ({ desk, watcher }, client, params) => {
+      const work = await desk.spawn(client, orderOf(params));
+      watcher.watch(work);
+      return `Started ${work.handle} (${work.memory_mb} MB). It is working now. Progress and the result, with a link if there is something to look at, are sent to the chat by themselves. Tell the person in one sentence that it has started.`;
+    },
+  },
+  {
+    name: "work_list",
+    label: "List work",
+    description: "Lists the work instances of this chat and what they do.",
+    properties: {},
+    run: async ({ desk }, client) => {
+      const all = await desk.list(client.session);
+      if (all.length === 0) return "This chat has no work instance.";
+      return all.map(({ work, instance }) => listLine(work, instance)).join("\n");
+    },
+  },
+  {
+    name: "work_status",
+    label: "Work status",
+    description: "Says how a work instance is: state, job, memory, links.",
+    properties: { name },
+    run: async ({ api, desk }, client, params) => {
+      const work = wanted(desk, client, params);
+      return statusText(work, await api.get(work.id));
+    },
+  },
+  {
+    name: "work_exec",
+    label: "Run in work",
+    description: "Runs a shell command in a running work instance and returns its output and exit code. Files are in /workspace.",
+    properties: { command: { type: "string" }, name },
+    required: ["command"],
+    run: async ({ api, desk }, client, params, signal) => {
+      const command = ["sh", "-c", requiredText(params, "command")];
+      const work = wanted(desk, client, params);
+      return execText(await all<ExecLine>(await api.exec(work.id, { command, cwd: "/workspace" }, signal)));
+    },
+  },
+  {
+    name: "work_logs",
+    label: "Work logs",
+    description: "Returns the last lines that a work instance printed.",
+    properties: { name, tail: { type: "integer", description: "how many; 40 if left out" } },
+    run: async ({ api, desk }, client, params, signal) => {
+      const tail = optionalWhole(params, "tail", 1, 1000) ?? 40;
+      const work = wanted(desk, client, params);
+      return `${work.handle}:\n${logText(await all<LogLine>(await api.logs(work.id, { tail }, signal)))}`;
+    },
+  },
+  {
+    name: "work_stop",
+    label: "Stop work",
+    description: "Stops a work instance. Its files are kept; opening its link starts it again.",
+    properties: { name },
+    run: async ({ api, desk }, client, params) => {
+      const work = wanted(desk, client, params);
+      await api.stop(work.id);
+      return `${work.handle} is stopped. Its files are kept.`;
+    },
+  },
+  {
+    name: "work_preview",
+    label: "Work link",
+    description: "Returns the public links of a work instance.",
+    properties: { name },
+    run: async ({ api, desk }, client, params) => {
+      const work = wanted(desk, client, params);
+      const { endpoints } = await api.get(work.id);
+      if (endpoints.length === 0) return `${work.handle} has no public port.`;
+      return endpoints.map((endpoint) => endpoint.url).join("\n");
+    },
+  },
+];
+
+/** A tool as OpenClaw wants it, bound to the chat of the turn. */
+export function agentTool(spec: ToolSpec, context: ToolContext, run: Kit["runTool"]): AgentTool {
+  return {
+    name: spec.name,
+    label: spec.label,
+    description: spec.description,
+    parameters: {
+      type: "object",
+      properties: spec.properties,
+      additionalProperties: false,
+      ...(spec.required === undefined ? {} : { required: spec.required }),
+    },
+    execute: async (_callId, params, signal) => answer(await run(spec.name, clientOf(context), params, signal)),
+  };
+}
+
+/** @returns what the tool says; a refusal is an answer too, so that the model can pass it on */
+export async function runTool(
+  spec: ToolSpec,
+  parts: WorkParts,
+  client: Client,
+  params: Record<string, unknown>,
+  signal?: AbortSignal,
+): Promise<string> {
+  try {
+    return await spec.run(parts, client, params, signal);
+  } catch (error) {
+    return `${spec.name} failed. ${error instanceof WorkRefused ? error.message : refusalText(error)}`;
+  }
+}
+
+const wanted = (desk: WorkDesk, client: Client, params: Record<string, unknown>): WorkRecord =>
+  desk.find(client.session, optionalText(params, "name"));
+
+function orderOf(params: Record<string, unknown>): WorkOrder {
+  const task = optionalText(params, "task");
+  const command = optionalText(params, "command");
+  const rest = {
+    image: optionalText(params, "image"),
+    memoryMb: optionalWhole(params, "memory_mb", 64, 1_048_576),
+    name: optionalText(params, "name"),
+    ports: portList(params, "ports"),
+  };
+  if (task !== null && command === null) return { kind: "task", task, ...rest };
+  if (command !== null && task === null) return { kind: "command", command, ...rest };
+  throw new WorkRefused('Give either "task" or "command".');
+}
+
+const clientOf = (context: ToolContext): Client => ({
+  session: context.sessionKey ?? "unknown",
+  agent: context.agentId ?? null,
+  chat: context.deliveryContext ?? null,
+});
+
+const answer = (text: string): ToolResult => ({ content: [{ type: "text", text }] });
+
+async function all<T>(lines: AsyncIterable<T>): Promise<T[]> {
+  const collected: T[] = [];
+  for await (const line of lines) collected.push(line);
+  return collected;
+}

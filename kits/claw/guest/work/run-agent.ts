@@ -1,0 +1,64 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { LlmConfig } from "../claw-config.ts";
+import { agentConfig, workNotes } from "./agent-config.ts";
+import { type AgentEnvelope, agentFailure, parseEnvelope } from "./agent-envelope.ts";
+import { NOTES_FILE } from "./watch-files.ts";
+import { killGroup } from "./kill-group.ts";
+import type { JobResult, Tell } from "./job.ts";
+import { ModelTap } from "./model-tap.ts";
+
+const TIMEOUT_S = 3600;
+
+export interface AgentJob {
+  task: string;
+  llm: LlmConfig;
+  site: string;
+  /** where OpenClaw's config of this run goes */
+  config: string;
+}
+
+/** Runs one headless agent turn until it is done. Aborting kills it with all it started. */
+export async function runAgent(job: AgentJob, tell: Tell, signal: AbortSignal): Promise<JobResult> {
+  const tap = await ModelTap.open(job.llm.base_url, tell);
+  mkdirSync(dirname(job.config), { recursive: true });
+  writeFileSync(job.config, JSON.stringify(agentConfig({ ...job.llm, base_url: tap.baseUrl })));
+  const notes = join(job.site, NOTES_FILE);
+  writeFileSync(notes, workNotes(job.site));
+  return await runTurn(job, signal).finally(() => {
+    tap.close();
+    rmSync(notes, { force: true });
+  });
+}
+
+function runTurn(job: AgentJob, signal: AbortSignal): Promise<JobResult> {
+  const args = ["agent", "exec", "--message-file", "-", "--config", job.config, "--cwd", job.site, "--json"];
+  const child = spawn("openclaw", [...args, "--timeout", String(TIMEOUT_S)], {
+    cwd: job.site,
+    env: { ...process.env, OPENCLAW_NO_RESPAWN: "1" },
+    stdio: ["pipe", "pipe", "inherit"],
+    detached: true,
+  });
+  const kill = () => killGroup(child);
+  signal.addEventListener("abort", kill, { once: true });
+  child.stdin.on("error", ignoreClosedPipe).end(job.task);
+  const stdout: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+  const { promise, resolve, reject } = Promise.withResolvers<JobResult>();
+  child.once("error", (error) => reject(new Error(`the agent could not be started: ${error.message}`, { cause: error })));
+  child.once("close", (code, killedBy) => {
+    signal.removeEventListener("abort", kill);
+    resolve(resultOf(parseEnvelope(Buffer.concat(stdout).toString()), code, killedBy));
+  });
+  return promise;
+}
+
+function resultOf(envelope: AgentEnvelope | null, code: number | null, killedBy: NodeJS.Signals | null): JobResult {
+  if (envelope?.ok === true) return { ok: true, text: envelope.final ?? "" };
+  return { ok: false, text: agentFailure(envelope, code, killedBy) };
+}
+
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") process.stderr.write(`message to the agent: ${error.message}\n`);
+}

@@ -1,0 +1,91 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
+import { AegisError } from "@aegis/protocol/errors";
+import { BotApiError } from "../bot-api/answer.ts";
+import type { FileCall, MethodCall, Upstream } from "../upstream.ts";
+import type { Poller } from "./poller.ts";
+import { type TelegramClient, TelegramFailure } from "./telegram-client.ts";
+
+const patienceMs = 120_000;
+const passedOn = ["content-type", "content-length"] as const;
+
+function pickHeaders(from: IncomingMessage): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const name of passedOn) {
+    const value = from.headers[name];
+    if (value !== undefined) headers[name] = value;
+  }
+  return headers;
+}
+
+/** Passes the bot's calls on under the real token, without holding bodies in memory. */
+export class TelegramUpstream implements Upstream {
+  readonly chatUrl = null;
+  readonly #client: TelegramClient;
+  readonly #poller: Poller;
+  readonly #closing = new AbortController();
+
+  constructor(client: TelegramClient, poller: Poller) {
+    this.#client = client;
+    this.#poller = poller;
+  }
+
+  async call({ method, query, request, response }: MethodCall): Promise<void> {
+    const url = this.#client.methodUrl(method);
+    url.search = query.toString();
+    await this.#forward(url, request, response);
+  }
+
+  async download({ path, response }: FileCall): Promise<void> {
+    if (path.split("/").some((part) => part === "" || part === "." || part === "..")) {
+      throw new BotApiError(404, "Not Found");
+    }
+    await this.#forward(this.#client.fileUrl(path), null, response);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#poller.close();
+  }
+
+  async #forward(url: URL, request: IncomingMessage | null, response: ServerResponse): Promise<void> {
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(patienceMs)]);
+    const method = request?.method === "POST" ? "POST" : "GET";
+    const headers = request ? pickHeaders(request) : {};
+    if (request && method === "POST" && headers["content-length"] === undefined) {
+      headers["transfer-encoding"] = "chunked";
+    }
+    const answer = await this.#client
+      .open(url, { method, headers, signal }, (outgoing) => {
+        if (!request) return outgoing.end();
+        request.once("close", () => {
+          if (!request.complete) outgoing.destroy();
+        });
+        request.pipe(outgoing);
+      })
+      .catch((error: unknown) => {
+        throw error instanceof TelegramFailure ? new BotApiError(502, `Bad Gateway: ${error.message}`) : error;
+      });
+    response.writeHead(answer.statusCode ?? 502, pickHeaders(answer));
+    // a broken pipe either way destroys both ends, which is all that can be told once the head is out
+    await pipeline(answer, response).catch(() => response.destroy());
+  }
+}
+
+/**
+ * Asks Telegram whether the token works. A network that is down is no reason to refuse a start.
+ * @throws AegisError `unauthorized`
+ */
+export async function checkToken(client: TelegramClient, log: (line: string) => void): Promise<void> {
+  try {
+    await client.call("getMe", {}, AbortSignal.timeout(15_000));
+  } catch (cause) {
+    if (cause instanceof TelegramFailure && (cause.status === 401 || cause.status === 404)) {
+      throw new AegisError(
+        "unauthorized",
+        "Telegram does not know this bot token, so the relay cannot start. Check TELEGRAM_BOT_TOKEN; @BotFather shows the right one.",
+      );
+    }
+    log(`Telegram could not be asked yet: ${cause instanceof Error ? client.redact(cause.message) : "?"}`);
+  }
+}

@@ -1,0 +1,64 @@
+import type { Command } from "commander";
+import type { Cli } from "./cli.ts";
+
+/** Gives a command its arguments, options and action. */
+export type Register = (command: Command, cli: Cli) => void;
+
+export interface Verb {
+  name: string;
+  summary: string;
+  /** what stands behind `--` is a command for the instance */
+  takesCommand?: true;
+  /** loaded only when the command is run or its help is asked for */
+  load: () => Promise<{ register: Register }>;
+}
+
+export type Entry = Verb | { name: string; summary: string; verbs: Verb[] };
+
+export const entries: Entry[] = [
+  { name: "up", summary: "start aegisd in the background", load: () => import("./commands/up.ts") },
+  { name: "down", summary: "stop all instances and aegisd", load: () => import("./commands/down.ts") },
+  { name: "status", summary: "is aegisd running, and what is it doing", load: () => import("./commands/status.ts") },
+  { name: "doctor", summary: "check what this machine has and lacks", load: () => import("./commands/doctor.ts") },
+  { name: "run", summary: "run a command in a new instance, until it ends", takesCommand: true, load: () => import("./commands/run.ts") },
+  { name: "exec", summary: "run a command in an instance", takesCommand: true, load: () => import("./commands/exec.ts") },
+  { name: "logs", summary: "what an instance has printed", load: () => import("./commands/logs.ts") },
+  { name: "events", summary: "what happens, as it happens", load: () => import("./commands/events.ts") },
+  {
+    name: "instance",
+    summary: "start, list and change instances",
+    verbs: [
+      { name: "start", summary: "create one, or start a stopped one", takesCommand: true, load: () => import("./commands/instance-start.ts") },
+      { name: "list", summary: "all instances", load: () => import("./commands/instance-list.ts") },
+      { name: "info", summary: "everything about one", load: () => import("./commands/instance-info.ts") },
+      { name: "stop", summary: "stop; a connection still wakes it", load: () => import("./commands/instance-stop.ts") },
+      { name: "disable", summary: "stop; nothing wakes it", load: () => import("./commands/instance-disable.ts") },
+      { name: "restart", summary: "stop and start", load: () => import("./commands/instance-restart.ts") },
+      { name: "pause", summary: "freeze, memory kept", load: () => import("./commands/instance-pause.ts") },
+      { name: "resume", summary: "go on after a pause", load: () => import("./commands/instance-resume.ts") },
+      { name: "expose", summary: "give a port of it a public port", load: () => import("./commands/instance-expose.ts") },
+      { name: "unexpose", summary: "take the public port back", load: () => import("./commands/instance-unexpose.ts") },
+      { name: "delete", summary: "remove it and its ports", load: () => import("./commands/instance-delete.ts") },
+      { name: "prune", summary: "delete those that stopped long ago", load: () => import("./commands/instance-prune.ts") },
+    ],
+  },
+  {
+    name: "secret",
+    summary: "keys that instances may be given",
+    verbs: [
+      { name: "set", summary: "store a value, from a prompt or stdin", load: () => import("./commands/secret-set.ts") },
+      { name: "list", summary: "names; values never come out", load: () => import("./commands/secret-list.ts") },
+      { name: "delete", summary: "forget one", load: () => import("./commands/secret-delete.ts") },
+    ],
+  },
+  {
+    name: "image",
+    summary: "images that instances boot from",
+    verbs: [
+      { name: "pull", summary: "fetch one from its registry", load: () => import("./commands/image-pull.ts") },
+      { name: "import", summary: "take one from a local OCI layout", load: () => import("./commands/image-import.ts") },
+      { name: "list", summary: "images in the store", load: () => import("./commands/image-list.ts") },
+      { name: "delete", summary: "remove one from the store", load: () => import("./commands/image-delete.ts") },
+    ],
+  },
+];

@@ -1,0 +1,55 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { good, missing, weak, type Finding } from "./finding.ts";
+
+const run = promisify(execFile);
+
+interface Tool {
+  command: string;
+  args: string[];
+  package: string;
+  /** what is lost without it, where that is not everything */
+  loses?: string;
+}
+
+const TOOLS: Tool[] = [
+  { command: "skopeo", args: ["--version"], package: "skopeo" },
+  { command: "umoci", args: ["--version"], package: "umoci" },
+  { command: "tini-static", args: ["--version"], package: "tini" },
+  { command: "nft", args: ["--version"], package: "nftables" },
+  { command: "ip", args: ["-V"], package: "iproute2" },
+  { command: "mmdebstrap", args: ["--version"], package: "mmdebstrap", loses: "no local build of the claw image" },
+];
+
+/** The programs that aegisd starts, with their versions. */
+export async function checkTools(): Promise<Finding[]> {
+  const [crun, runc, ...others] = await Promise.all([versionOf("crun", ["--version"]), versionOf("runc", ["--version"]), ...TOOLS.map(checkTool)]);
+  return [runtime(crun, runc), ...others];
+}
+
+/** crun is the better one: it maps the owner of workspace files. */
+function runtime(crun: string | null, runc: string | null): Finding {
+  if (crun !== null) return good("OCI runtime", crun);
+  if (runc !== null) return weak("OCI runtime", runc, "files in workspaces get odd owners with runc: apt install crun");
+  return missing("OCI runtime", "neither crun nor runc", "apt install crun");
+}
+
+async function checkTool(tool: Tool): Promise<Finding> {
+  const version = await versionOf(tool.command, tool.args);
+  if (version !== null) return good(tool.command, version);
+  const fix = `apt install ${tool.package}`;
+  return tool.loses === undefined ? missing(tool.command, "not found", fix) : weak(tool.command, tool.loses, fix);
+}
+
+/** The first line that a program says of itself; null when it cannot be run. */
+async function versionOf(command: string, args: string[]): Promise<string | null> {
+  try {
+    // as root through sudo, and as a plain user whose PATH lacks the sbin folders
+    const env = { ...process.env, PATH: `${process.env["PATH"]}:/usr/local/sbin:/usr/sbin:/sbin` };
+    const { stdout, stderr } = await run(command, args, { env });
+    return (stdout || stderr).split("\n")[0]?.trim() ?? "";
+  } catch (error) {
+    if (error instanceof Error) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,61 @@
+import { resolve } from "node:path";
+import type { CreateInstance, ExposeRequest } from "@aegis/protocol/instance";
+import type { Command } from "commander";
+import { positiveNumber } from "./counts.ts";
+import { duration } from "./duration.ts";
+import { env } from "./env.ts";
+import { exposes } from "./expose.ts";
+import { memory } from "./memory.ts";
+
+/** What `run` and `instance start` can say about a new instance. */
+export interface InstanceOptions {
+  name?: string;
+  image?: string;
+  memory?: number;
+  vcpus?: number;
+  expose?: ExposeRequest[];
+  secret?: string[];
+  workspace?: string;
+  env?: Record<string, string>;
+  idleTimeout?: number | null;
+  stopAfter?: number | null;
+  readOnly?: boolean;
+}
+
+export const addInstanceOptions = (command: Command): Command =>
+  command
+    .option("--name <name>", "a name for it; else it gets one")
+    .option("--image <ref>", "OCI image, as in node:24; else the default image")
+    .option("--memory <size>", "at most so much memory, as in 512m or 2g (default 512m)", memory)
+    .option("--vcpus <n>", "at most so many CPUs (default 1)", positiveNumber)
+    .option("--expose <public:guest>", "a public port for a port of it; again for more", exposes)
+    .option("--secret <name>", 'give it a stored secret, ENV=name to rename, "*" all; again for more', collect)
+    .option("--workspace <name|path>", "kept folder at /workspace, by name or a host path")
+    .option("--env <name=value>", "a variable; again for more", env)
+    .option("--idle-timeout <time>", "pause after so long without activity, or never (default 60s)", duration)
+    .option("--stop-after <time>", "stop after so long in pause, or never (default 5m)", duration)
+    .option("--read-only", "nothing but /workspace and /tmp can be written");
+
+/** The create body; only what was said is in it. */
+export function createBody(options: InstanceOptions, command: string[], cwd: string): CreateInstance {
+  const body: CreateInstance = {};
+  if (options.name !== undefined) body.handle = options.name;
+  if (command.length > 0) body.command = command;
+  if (options.image !== undefined) body.image_ref = options.image;
+  if (options.memory !== undefined) body.memory_mb = options.memory;
+  if (options.vcpus !== undefined) body.vcpus = options.vcpus;
+  if (options.expose !== undefined) body.exposes = options.expose;
+  if (options.secret !== undefined) body.secrets = options.secret;
+  if (options.workspace !== undefined) body.workspace = workspaceOf(options.workspace, cwd);
+  if (options.env !== undefined) body.env = options.env;
+  if (options.idleTimeout !== undefined) body.pause_after_idle_s = options.idleTimeout;
+  if (options.stopAfter !== undefined) body.stop_after_paused_s = options.stopAfter;
+  if (options.readOnly !== undefined) body.read_only_root = options.readOnly;
+  return body;
+}
+
+/** A path is relative to where the person is; a bare word is a name. */
+const workspaceOf = (text: string, cwd: string) =>
+  text.startsWith(".") || text.includes("/") ? resolve(cwd, text) : text;
+
+export const collect = (text: string, before: string[] = []): string[] => [...before, text];

@@ -1,0 +1,73 @@
+import type { InstanceView } from "@aegis/protocol/instance";
+import { humanSize } from "./human-size.ts";
+import { humanAgo, humanDuration } from "./human-time.ts";
+import type { Palette } from "./palette.ts";
+import { fields, table } from "./table.ts";
+
+/** The state as people read it: a stopped instance that nothing may wake is `disabled`. */
+export function stateText(instance: InstanceView, palette: Palette): string {
+  if (!instance.enabled) return palette.dim("disabled");
+  switch (instance.state) {
+    case "running":
+      return palette.green("running");
+    case "starting":
+      return palette.yellow("starting");
+    case "paused":
+      return palette.blue("paused");
+    case "stopped":
+      return palette.dim("stopped");
+    case "failed":
+      return palette.red("failed");
+  }
+}
+
+export function instanceTable(instances: InstanceView[], palette: Palette, now: number): string {
+  const rows = instances.map((one) => [
+    one.parent_id === null ? one.handle : `${one.handle} ${palette.dim("(child)")}`,
+    stateText(one, palette),
+    shortRef(one.image_ref),
+    `${one.memory_mb} MB`,
+    one.endpoints.map((endpoint) => `${endpoint.public_port}:${endpoint.guest_port}`).join(", ") || "-",
+    humanAgo(one.last_active_at, now),
+  ]);
+  return table(["NAME", "STATE", "IMAGE", "MEMORY", "PORTS", "ACTIVE"], rows);
+}
+
+export function instanceDetails(one: InstanceView, palette: Palette, now: number): string {
+  return fields([
+    ["name", palette.bold(one.handle)],
+    ["id", one.id],
+    ["state", stateText(one, palette)],
+    ["failure", one.failure],
+    ["exit code", one.exit_code === null ? null : String(one.exit_code)],
+    ["command", one.command.map(quoted).join(" ")],
+    ["image", one.image_ref + (one.image_digest === null ? "" : `  ${palette.dim(one.image_digest)}`)],
+    ["size", `${one.memory_mb} MB, ${one.vcpus} vcpus, ${one.driver}`],
+    ["uses", one.stats === null ? null : usageText(one.stats)],
+    ["workspace", one.workspace],
+    ["endpoints", one.endpoints.map((endpoint) => `${endpoint.url} -> ${endpoint.guest_port}`).join(", ") || null],
+    ["secrets", one.secret_keys.join(", ") || null],
+    ["idle", idleText(one)],
+    ["leases", one.leases.map((lease) => `${lease.reason} (${lease.lease_id})`).join(", ") || null],
+    ["parent", one.parent_id],
+    ["connections", String(one.active_connections)],
+    ["created", humanAgo(one.created_at, now)],
+    ["active", humanAgo(one.last_active_at, now)],
+    ["stopped", one.stopped_at === null ? null : humanAgo(one.stopped_at, now)],
+  ]);
+}
+
+function idleText(one: InstanceView): string {
+  const policy = one.idle_policy === "leases_only" ? ", only leases count" : "";
+  if (one.pause_after_idle_s === null) return `never pauses${policy}`;
+  const stop = one.stop_after_paused_s === null ? "never stops" : `stops ${humanDuration(one.stop_after_paused_s)} later`;
+  return `pauses after ${humanDuration(one.pause_after_idle_s)}, ${stop}${policy}`;
+}
+
+const usageText = (stats: { memory_bytes: number; cpu_ms: number; processes: number }) =>
+  `${humanSize(stats.memory_bytes)}, ${(stats.cpu_ms / 1000).toFixed(1)} s of CPU, ${stats.processes} processes`;
+
+/** Docker's own registry and namespace are not worth their room. */
+export const shortRef = (ref: string) => ref.replace(/^docker\.io\/(library\/)?/, "");
+
+const quoted = (word: string) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);

@@ -1,0 +1,29 @@
+/** `aegis --help`: one screen, the way from nothing to a running instance first. */
+export const ROOT_HELP = `aegis - isolated instances that sleep when idle and wake on the first connection
+
+  aegis up                                   start aegisd (through sudo when needed)
+  aegis run -- echo hello                    run a command in a new instance
+  aegis run --expose 8080:80 -- CMD          ... and reach its port 80 at localhost:8080
+  aegis down                                 stop everything
+
+Daemon
+  up, down [--keep]                          start it; stop it, instances too
+  status, doctor                             how it is; what this machine lacks
+Instances
+  run [options] -- CMD                       create, follow, end with its exit code
+  instance start [options] [NAME] [-- CMD]   create one, or start a stopped one
+  instance list | info NAME                  what there is
+  instance stop | restart NAME               a stopped one wakes on a connection
+  instance pause | resume | disable NAME     freeze; go on; stop for good
+  instance expose NAME [PUBLIC:]PORT         a public port; unexpose NAME PORT
+  instance delete NAME | prune               remove one; remove old ones
+  exec [-it] NAME -- CMD                     a command in an instance; wakes it
+  logs NAME [-f] [--tail N]                  what it printed
+  events                                     what happens, as it happens
+Secrets and images
+  secret set | list | delete                 values go in and never come out
+  image pull | import | list | delete        where instances boot from
+
+Options of every command: --json for machines, --help for more.
+AEGIS_HOME moves everything from ~/.aegis to elsewhere. NO_COLOR is honoured.
+`;

@@ -1,0 +1,197 @@
+import { join } from "node:path";
+import { AegisError } from "@aegis/protocol/errors";
+import type { Driver, DriverFeatures, Machine, MachineSpec } from "../../core/driver.ts";
+import { bootMachine, socketPath, type BootHost } from "./boot-machine.ts";
+import { Cgroup } from "./cgroup.ts";
+import { ContainerMachine } from "./container-machine.ts";
+import { DnsForwarder } from "./dns/dns-forwarder.ts";
+import { UpstreamResolvers } from "./dns/upstream-resolvers.ts";
+import { prepareHost } from "./host-preparation.ts";
+import { MAX_SOCKET_PATH } from "./harness-socket.ts";
+import { MachinePlaces } from "./machine-places.ts";
+import { HostNetwork } from "./network/host-network.ts";
+import type { RuntimeName } from "./oci-runtime.ts";
+import { runCommand } from "./run-command.ts";
+import type { HostUser } from "./workspace-mount.ts";
+
+export interface ContainerDriverOptions {
+  /** `~/.aegis` */
+  home: string;
+  /** short name of the home, unique on the host: part of socket paths and control groups */
+  homeKey: string;
+  /** folder with `aegis-guest`, its loader in `lib/`, and `tini`; readable for everyone */
+  harnessDir: string;
+  /** the invoking user: what instances make in their workspaces belongs to it */
+  owner: HostUser;
+  /** where the operator learns what the driver could not do */
+  log: (message: string) => void;
+  runtime?: "auto" | RuntimeName;
+  /** private network that the homes of this host share; else `AEGIS_SUBNET`, else 10.209.0.0/16 */
+  subnet?: string | undefined;
+  /** names the host's resolvers */
+  resolvConf?: string;
+  /** for what lives until the host's next boot; short, since paths of sockets are limited */
+  runDir?: string;
+}
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]*$/;
+const CLAIMS_FOLDER = "net";
+
+interface Started {
+  host: BootHost;
+  places: MachinePlaces;
+  dns: DnsForwarder;
+}
+
+/** Instances as Linux containers, by crun or runc. */
+export class ContainerDriver implements Driver {
+  readonly name = "container";
+  readonly #options: ContainerDriverOptions;
+  readonly #runFolder: string;
+  readonly #network: HostNetwork;
+  readonly #booting = new Set<string>();
+  readonly #machines = new Map<string, ContainerMachine>();
+  #started: Started | null = null;
+
+  constructor(options: ContainerDriverOptions) {
+    if (!NAME.test(options.homeKey) || options.homeKey === CLAIMS_FOLDER)
+      throw new Error(`"${options.homeKey}" cannot be a home key`);
+    const runDir = options.runDir ?? "/run/aegis";
+    this.#options = options;
+    this.#runFolder = join(runDir, options.homeKey);
+    this.#network = new HostNetwork({
+      home: options.home,
+      folder: join(runDir, CLAIMS_FOLDER),
+      subnet: options.subnet ?? process.env["AEGIS_SUBNET"],
+    });
+  }
+
+  get features(): DriverFeatures {
+    const limitsMemory = this.#started?.host.limits.memory ?? false;
+    return { pauseKeepsMemory: true, hibernates: false, limitsMemory, filtersNetwork: true };
+  }
+
+  async start(): Promise<void> {
+    const { harnessDir, owner, homeKey, log, runtime = "auto" } = this.#options;
+    const groupPath = `/aegis/${homeKey}`;
+    const prepared = await prepareHost({ runFolder: this.#runFolder, groupPath, harnessDir, runtime });
+    const group = new Cgroup(prepared.layout, groupPath);
+    const places = new MachinePlaces(this.#runFolder, group, this.#network);
+    const block = await this.#network.start();
+    const dns = await this.#startDns();
+    this.#started = { host: { ...prepared, block, harnessDir, owner }, places, dns };
+    if (!prepared.limits.memory) log("this host has no memory control group: instances run without a memory limit");
+  }
+
+  async #startDns(): Promise<DnsForwarder> {
+    const { block } = this.#network;
+    const resolvers = new UpstreamResolvers(this.#options.resolvConf ?? "/etc/resolv.conf");
+    const serves = (client: string): boolean => block.contains(client);
+    const dns = new DnsForwarder({ address: block.gateway, serves, resolvers: () => resolvers.list() });
+    await dns.start().catch((error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new AegisError("driver_failed", `The instances' name server cannot listen on ${block.gateway}: ${why}.`);
+    });
+    return dns;
+  }
+
+  async create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
+    signal?.throwIfAborted();
+    const { host, places } = this.#running();
+    const id = this.#checked(spec.instanceId);
+    if (this.#booting.has(id) || this.#machines.has(id))
+      throw new AegisError("driver_failed", `Instance ${id} already has a machine: remove that one first.`);
+    this.#booting.add(id);
+    try {
+      await this.#network.refresh();
+      const machine = await this.#boot(host, places, spec, signal);
+      this.#machines.set(id, machine);
+      return machine;
+    } finally {
+      this.#booting.delete(id);
+    }
+  }
+
+  async #boot(
+    host: BootHost,
+    places: MachinePlaces,
+    spec: MachineSpec,
+    signal?: AbortSignal,
+  ): Promise<ContainerMachine> {
+    const place = this.#tracked(spec.instanceId, await places.take(spec.instanceId));
+    try {
+      return await bootMachine(host, place, this.#disk(spec.instanceId), spec, signal);
+    } catch (error) {
+      await place.release();
+      throw toAegisError(error, signal);
+    }
+  }
+
+  async adopt(): Promise<Machine[]> {
+    const found = await this.#running().places.findLeft((id) => this.#machines.has(id) || this.#booting.has(id));
+    for (const { record, place } of found) {
+      const { cgroup, folder, release } = this.#tracked(record.instanceId, place);
+      const machine = new ContainerMachine({ record, cgroup, socketPath: socketPath(folder), release });
+      this.#machines.set(record.instanceId, machine);
+    }
+    return found.flatMap(({ record }) => this.#machines.get(record.instanceId) ?? []);
+  }
+
+  async discard(instanceId: string): Promise<void> {
+    // Not Node's own rm: an instance can nest folders deeper than a path may be long, which rm copes with.
+    await runCommand("rm", ["-rf", "--", this.#disk(this.#checked(instanceId))], { timeoutMs: 600_000 });
+  }
+
+  async close(): Promise<void> {
+    const started = this.#started;
+    if (started === null) return;
+    this.#started = null;
+    await started.dns.close();
+    for (const machine of this.#machines.values()) {
+      if (machine.hasEnded) await machine.remove();
+      else machine.forget();
+    }
+    if (this.#machines.size > 0) return;
+    await this.#network.close();
+    await started.places.close();
+  }
+
+  /** The same place, whose release also ends what this driver knows of the machine. */
+  #tracked<P extends { release: () => Promise<void> }>(instanceId: string, place: P): P {
+    const release = async (): Promise<void> => {
+      await place.release();
+      this.#machines.delete(instanceId);
+    };
+    return { ...place, release };
+  }
+
+  #running(): Started {
+    if (this.#started === null) throw new AegisError("driver_failed", "The container driver is not started.");
+    return this.#started;
+  }
+
+  #disk(instanceId: string): string {
+    return join(this.#options.home, "data", "instances", instanceId, "disk");
+  }
+
+  #checked(instanceId: string): string {
+    const path = socketPath(join(this.#runFolder, instanceId));
+    if (!NAME.test(instanceId) || Buffer.byteLength(`${path}.new`) > MAX_SOCKET_PATH)
+      throw new AegisError(
+        "driver_failed",
+        `"${instanceId}" cannot be the id of an instance: it is too long or has other characters than letters, digits, dots and dashes.`,
+      );
+    return instanceId;
+  }
+}
+
+function toAegisError(error: unknown, signal?: AbortSignal): unknown {
+  if (signal?.aborted === true || error instanceof AegisError || !(error instanceof Error)) return error;
+  if ("code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT"))
+    return new AegisError(
+      "disk_full",
+      "The instance cannot start: the disk is full. Free some space and start it again.",
+      { cause: error },
+    );
+  return new AegisError("driver_failed", `The instance cannot start: ${error.message}`, { cause: error });
+}

@@ -1,0 +1,88 @@
+import { setTimeout } from "node:timers/promises";
+import type { Duplex } from "node:stream";
+import type { InstanceStats } from "@aegis/protocol/instance";
+import type { Machine, MachineExit } from "../../core/driver.ts";
+import type { Cgroup } from "./cgroup.ts";
+import { ExitWatch } from "./exit-watch.ts";
+import { dialHarness } from "./harness-socket.ts";
+import type { MachineRecord } from "./machine-record.ts";
+
+export interface ContainerMachineParts {
+  record: MachineRecord;
+  cgroup: Cgroup;
+  socketPath: string;
+  /** takes back what the host holds for the boot: network, control groups, boot files */
+  release: () => Promise<void>;
+}
+
+const KILL_LOOK_MS = 3;
+
+export class ContainerMachine implements Machine {
+  readonly instanceId: string;
+  readonly boot: number;
+  readonly exited: Promise<MachineExit>;
+  readonly #parts: ContainerMachineParts;
+  readonly #watch: ExitWatch;
+  #gone: MachineExit | null = null;
+  #released: Promise<void> | null = null;
+
+  constructor(parts: ContainerMachineParts) {
+    this.instanceId = parts.record.instanceId;
+    this.boot = parts.record.boot;
+    this.#parts = parts;
+    this.#watch = new ExitWatch(parts.record, parts.cgroup.eventsFile);
+    this.exited = this.#watch.exited.then(() => this.#exit());
+  }
+
+  dial(signal?: AbortSignal): Promise<Duplex> {
+    return dialHarness(this.#parts.socketPath, signal);
+  }
+
+  async pause(): Promise<void> {
+    await this.#parts.cgroup.freeze();
+  }
+
+  async resume(): Promise<void> {
+    await this.#parts.cgroup.thaw();
+  }
+
+  async isPaused(): Promise<boolean> {
+    return this.#gone === null && (await this.#parts.cgroup.isFrozen());
+  }
+
+  async kill(): Promise<void> {
+    while (this.#gone === null) {
+      await this.#parts.cgroup.kill();
+      await Promise.race([this.exited, setTimeout(KILL_LOOK_MS).then(() => this.#watch.look())]);
+    }
+  }
+
+  async ranOutOfMemory(): Promise<boolean> {
+    return this.#gone?.outOfMemory ?? (await this.#parts.cgroup.outOfMemoryKills()) > 0;
+  }
+
+  remove(): Promise<void> {
+    this.#released ??= this.#parts.release();
+    return this.#released;
+  }
+
+  /** Known at once, while {@link exited} settles a moment later. */
+  get hasEnded(): boolean {
+    return this.#gone !== null;
+  }
+
+  async stats(): Promise<InstanceStats> {
+    return this.#parts.cgroup.stats();
+  }
+
+  /** Stops watching; the machine itself goes on. */
+  forget(): void {
+    this.#watch.close();
+  }
+
+  async #exit(): Promise<MachineExit> {
+    const outOfMemory = (await this.#parts.cgroup.outOfMemoryKills()) > 0;
+    this.#gone = { outOfMemory };
+    return this.#gone;
+  }
+}

@@ -1,0 +1,37 @@
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import Type, { type Static } from "typebox";
+import { Check } from "typebox/value";
+
+/** What a later daemon must know to take a running machine up again. */
+const MachineRecord = Type.Object({
+  version: Type.Literal(1),
+  instanceId: Type.String(),
+  boot: Type.Integer(),
+  pid: Type.Integer({ minimum: 2 }),
+  startTime: Type.String(),
+  hostBootId: Type.String(),
+  slot: Type.Integer({ minimum: 0 }),
+});
+export type MachineRecord = Static<typeof MachineRecord>;
+
+const FILE = "machine.json";
+
+export async function writeMachineRecord(folder: string, record: MachineRecord): Promise<void> {
+  const temporary = join(folder, `${FILE}.new`);
+  await writeFile(temporary, JSON.stringify(record), { mode: 0o600 });
+  await rename(temporary, join(folder, FILE));
+}
+
+/** @returns null when there is none, or only a broken one */
+export async function readMachineRecord(folder: string): Promise<MachineRecord | null> {
+  const text = await readFile(join(folder, FILE), "utf8").catch(() => null);
+  if (text === null) return null;
+  try {
+    const record: unknown = JSON.parse(text);
+    return Check(MachineRecord, record) ? record : null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}

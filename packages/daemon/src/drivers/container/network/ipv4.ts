@@ -1,0 +1,33 @@
+/** An IPv4 network; `base` is its first address as a number. */
+export interface Ipv4Network {
+  base: number;
+  prefix: number;
+}
+
+export function parseIpv4(text: string): number | null {
+  const parts = text.split(".");
+  if (parts.length !== 4 || parts.some((part) => !/^\d{1,3}$/.test(part) || Number(part) > 255)) return null;
+  return parts.reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+export const formatIpv4 = (address: number): string =>
+  [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
+
+export const networkSize = (prefix: number): number => 2 ** (32 - prefix);
+
+/** Reads `address/prefix`; null when malformed or when the address is not the first of its network. */
+export function parseIpv4Network(text: string): Ipv4Network | null {
+  const [address = "", prefixText = "", more] = text.split("/");
+  const base = parseIpv4(address);
+  const prefix = Number(prefixText);
+  if (base === null || more !== undefined || !/^\d{1,2}$/.test(prefixText) || prefix > 32) return null;
+  return base % networkSize(prefix) === 0 ? { base, prefix } : null;
+}
+
+export const formatIpv4Network = ({ base, prefix }: Ipv4Network): string => `${formatIpv4(base)}/${prefix}`;
+
+export const overlaps = (a: Ipv4Network, b: Ipv4Network): boolean =>
+  a.base < b.base + networkSize(b.prefix) && b.base < a.base + networkSize(a.prefix);
+
+export const contains = (network: Ipv4Network, address: number): boolean =>
+  address >= network.base && address < network.base + networkSize(network.prefix);

@@ -1,0 +1,140 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/**
+ * Builds what is mounted at /.aegis of an instance:
+ * `OUTDIR/{aegis-guest, tini, lib/ld-linux-x86-64.so.2, lib/*.so.*}`.
+ * Run with `node packages/guest/build.ts OUTDIR`, or import {@link buildGuest}.
+ */
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ENTRY = join(HERE, "src/main.ts");
+const SOURCES = [join(HERE, "src"), join(HERE, "../protocol/src")];
+const TINI = "/usr/bin/tini-static";
+const LOADER = "ld-linux-x86-64.so.2";
+const LIBRARIES = ["libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0"];
+const STAMP = ".stamp";
+
+/** Nothing of the folder that the harness happens to start in may steer it. */
+const BUN_BUILD = [
+  "build",
+  "--compile",
+  "--bytecode",
+  "--minify",
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-bunfig",
+];
+
+/**
+ * @returns whether something had to be built; a folder that fits the sources is left alone
+ * @throws Error that says what is missing and how to get it
+ */
+export function buildGuest(outDir: string): boolean {
+  const bun = findBun();
+  if (!existsSync(TINI))
+    throw new Error(`${TINI} is missing: the instances need it as their init. Install it: apt-get install tini`);
+  const stamp = stampOf(bun);
+  if (readStamp(outDir) === stamp) return false;
+  mkdirSync(dirname(resolve(outDir)), { recursive: true });
+  const made = mkdtempSync(`${resolve(outDir)}.new-`);
+  try {
+    fill(made, bun);
+    writeFileSync(join(made, STAMP), stamp);
+    chmodSync(made, 0o755);
+    replace(made, outDir, stamp);
+  } finally {
+    rmSync(made, { recursive: true, force: true });
+  }
+  return true;
+}
+
+function fill(folder: string, bun: string): void {
+  run(bun, [...BUN_BUILD, ENTRY, "--outfile", join(folder, "aegis-guest")], folder);
+  copyExecutable(TINI, join(folder, "tini"));
+  mkdirSync(join(folder, "lib"), { mode: 0o755 });
+  for (const [name, file] of neededLibraries(bun)) copyExecutable(file, join(folder, "lib", name));
+}
+
+/** Another build may do the same at the same time: whoever is second finds it done. */
+function replace(made: string, outDir: string, stamp: string): void {
+  const old = `${made}.old`;
+  try {
+    if (existsSync(outDir)) renameSync(outDir, old);
+    renameSync(made, outDir);
+  } catch (thrown) {
+    if (readStamp(outDir) !== stamp) throw thrown;
+  } finally {
+    rmSync(old, { recursive: true, force: true });
+  }
+}
+
+function findBun(): string {
+  for (let folder = HERE; folder !== dirname(folder); folder = dirname(folder)) {
+    const bun = join(folder, "node_modules/.bin/bun");
+    if (existsSync(bun)) return realpathSync(bun);
+  }
+  throw new Error(
+    "The bun package is missing: aegis-guest is compiled with it. Run npm install in the project's folder.",
+  );
+}
+
+/** Loader and libraries as this machine's ldd finds them for Bun, which the compiled binary is a copy of. */
+function neededLibraries(bun: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [, file] of run("ldd", [bun], HERE).matchAll(/(\/\S+) \(0x/g))
+    if (file !== undefined) found.set(basename(file), file);
+  const missing = [LOADER, ...LIBRARIES].filter((name) => !found.has(name));
+  if (missing.length > 0)
+    throw new Error(
+      `ldd finds no ${missing.join(", ")} on this machine: aegis-guest is built on x86-64 with glibc only.`,
+    );
+  return found;
+}
+
+function stampOf(bun: string): string {
+  const hash = createHash("sha256");
+  const files = SOURCES.flatMap((folder) =>
+    readdirSync(folder)
+      .sort()
+      .map((name) => join(folder, name)),
+  );
+  for (const file of [...files, fileURLToPath(import.meta.url), join(HERE, "package.json"), TINI])
+    hash.update(`${basename(file)}\0`).update(readFileSync(file));
+  return hash.update(run(bun, ["--version"], HERE)).digest("hex");
+}
+
+function readStamp(folder: string): string | null {
+  const file = join(folder, STAMP);
+  return existsSync(file) ? readFileSync(file, "utf8") : null;
+}
+
+function copyExecutable(from: string, to: string): void {
+  copyFileSync(from, to);
+  chmodSync(to, 0o755);
+}
+
+function run(program: string, args: string[], cwd: string): string {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd, encoding: "utf8" });
+  if (status === 0) return stdout;
+  throw new Error(`${program} ${args.join(" ")} failed: ${error?.message ?? stderr}`);
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const [outDir] = process.argv.slice(2);
+  if (outDir === undefined) throw new Error("usage: node packages/guest/build.ts OUTDIR");
+  process.stdout.write(buildGuest(outDir) ? `built ${outDir}\n` : `${outDir} is up to date\n`);
+}

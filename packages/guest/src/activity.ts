@@ -1,0 +1,80 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { type ActivityReport, HEARTBEAT_MS, IDLE_CPU_MS, IDLE_NET_BYTES } from "@aegis/protocol/control";
+import { countRemotePeers, parseCpuTicks, sumNetBytes } from "./procfs.ts";
+
+const MS_PER_TICK = 10;
+const INIT_PID = 1;
+
+/** Counters of the whole instance at one moment. */
+export interface ActivityCounters {
+  tcp: number;
+  cpuMs: number;
+  netBytes: number;
+}
+
+/** What happened between two moments, null when it is too little to count. */
+export function activityBetween(before: ActivityCounters, after: ActivityCounters): ActivityReport | null {
+  const cpu_ms = Math.max(0, after.cpuMs - before.cpuMs);
+  const net_bytes = Math.max(0, after.netBytes - before.netBytes);
+  if (after.tcp === 0 && cpu_ms < IDLE_CPU_MS && net_bytes < IDLE_NET_BYTES) return null;
+  return { tcp: after.tcp, cpu_ms, net_bytes };
+}
+
+/** @param proc /proc, or a copy of one */
+export function readCounters(proc: string, harnessPid: number): ActivityCounters {
+  return {
+    tcp: countRemotePeers(readOrEmpty(`${proc}/net/tcp`)) + countRemotePeers(readOrEmpty(`${proc}/net/tcp6`)),
+    cpuMs: readCpuTicks(proc, harnessPid) * MS_PER_TICK,
+    netBytes: sumNetBytes(readOrEmpty(`${proc}/net/dev`)),
+  };
+}
+
+/**
+ * The sum over all processes of their own time and that of their reaped children stays when a process ends, so short
+ * processes count too. Init and the harness count with their reaped children only.
+ */
+function readCpuTicks(proc: string, harnessPid: number): number {
+  let total = 0;
+  for (const name of readdirSync(proc)) {
+    if (!/^\d+$/.test(name)) continue;
+    const ticks = parseCpuTicks(readOrEmpty(`${proc}/${name}/stat`));
+    if (ticks === null) continue;
+    const isOurs = Number(name) === INIT_PID || Number(name) === harnessPid;
+    total += ticks.children + (isOurs ? 0 : ticks.own);
+  }
+  return total;
+}
+
+function readOrEmpty(file: string): string {
+  try {
+    return readFileSync(file, "latin1");
+  } catch {
+    return ""; // the process has just ended, or the kernel has no IPv6
+  }
+}
+
+/** Looks at the instance every {@link HEARTBEAT_MS} and tells of activity; silence is idle. */
+export class Heartbeat {
+  readonly #report: (activity: ActivityReport) => void;
+  readonly #afterBeat: () => void;
+  #counters: ActivityCounters = readCounters("/proc", process.pid);
+
+  constructor(report: (activity: ActivityReport) => void, afterBeat: () => void) {
+    this.#report = report;
+    this.#afterBeat = afterBeat;
+  }
+
+  start(): void {
+    // spread, so that many instances do not beat as one
+    setTimeout(() => this.#beat(), HEARTBEAT_MS * (0.9 + Math.random() * 0.2)).unref();
+  }
+
+  #beat(): void {
+    const before = this.#counters;
+    this.#counters = readCounters("/proc", process.pid);
+    const activity = activityBetween(before, this.#counters);
+    if (activity !== null) this.#report(activity);
+    this.#afterBeat();
+    this.start();
+  }
+}

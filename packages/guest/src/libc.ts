@@ -1,0 +1,45 @@
+import { dlopen, ptr } from "bun:ffi";
+
+const PR_SET_DUMPABLE = 4;
+const O_CLOEXEC = 0o2000000;
+const MADV_DONTNEED = 4;
+const TCXONC = 0x540a;
+const TCOOFF = 0;
+const TCOON = 1;
+
+const libc = dlopen("libc.so.6", {
+  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
+  pipe2: { args: ["ptr", "i32"], returns: "i32" },
+  ioctl: { args: ["i32", "u64", "u64"], returns: "i32" },
+  madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
+}).symbols;
+
+/** Closes /proc/PID/mem, environ and ptrace of this process to others of the same user: the capability token is in there. */
+export function forbidInspection(): void {
+  if (libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n) !== 0)
+    throw new Error(
+      "prctl(PR_SET_DUMPABLE, 0) failed: the token could be read from memory, so the harness does not start",
+    );
+}
+
+/**
+ * A real pipe, both ends close-on-exec. Bun's own "pipe" is a socket pair, which a program cannot open again as
+ * /dev/stdout, as many images do.
+ */
+export function openPipe(): { readEnd: number; writeEnd: number } {
+  const ends = new Int32Array(2);
+  if (libc.pipe2(ptr(ends), O_CLOEXEC) !== 0)
+    throw new Error("pipe2 failed: no file descriptor is left in the harness");
+  const [readEnd = -1, writeEnd = -1] = ends;
+  return { readEnd, writeEnd };
+}
+
+/** Stops the output of a terminal, or lets it go on: writers block. @param slave its slave side */
+export function setTerminalFlow(slave: number, flows: boolean): void {
+  libc.ioctl(slave, BigInt(TCXONC), BigInt(flows ? TCOON : TCOOFF));
+}
+
+/** Gives pages of a read-only file mapping back; the kernel maps them again when they are needed. */
+export function dropPages({ start, end }: { start: bigint; end: bigint }): void {
+  libc.madvise(start, end - start, MADV_DONTNEED);
+}

@@ -1,0 +1,33 @@
+import { AegisError } from "@aegis/protocol/errors";
+import type { ImageView, PullLine } from "@aegis/protocol/instance";
+import { ndjson } from "./ndjson.ts";
+import type { UnixHttp } from "./unix-http.ts";
+
+/** A pull as it goes on; the last line is the image. A failed pull throws instead. */
+export type PullStep = Exclude<PullLine, { error: string }>;
+
+export class ImagesApi {
+  readonly #http: UnixHttp;
+
+  constructor(http: UnixHttp) {
+    this.#http = http;
+  }
+
+  list(): Promise<ImageView[]> {
+    return this.#http.json({ method: "GET", path: "/v1/images" });
+  }
+
+  /** Pulls an image, or takes it from a local OCI layout folder and keeps it under the reference. */
+  async *pull(image: { ref: string; layout?: string }, signal?: AbortSignal): AsyncGenerator<PullStep> {
+    const stream = await this.#http.open({ method: "POST", path: "/v1/images", body: image, signal });
+    for await (const line of ndjson<PullStep>(stream, signal)) {
+      yield line;
+      if ("done" in line) return;
+    }
+    throw new AegisError("unavailable", `aegisd ended before ${image.ref} was there: try again, nothing is half unpacked`);
+  }
+
+  async delete(ref: string): Promise<void> {
+    await this.#http.json({ method: "DELETE", path: `/v1/images/${encodeURI(ref)}` });
+  }
+}

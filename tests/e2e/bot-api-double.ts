@@ -1,0 +1,295 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { readParameters } from "./read-bot-api-parameters.ts";
+
+/** One call that reached the double with the right token. */
+export interface RecordedCall {
+  method: string;
+  parameters: Readonly<Record<string, unknown>>;
+  /** names of the uploaded files */
+  files: readonly string[];
+}
+
+/** A message of the bot as it stands now. */
+export interface BotMessage {
+  id: number;
+  chatId: number;
+  /** as it was sent, HTML included */
+  text: string;
+  edits: number;
+  deleted: boolean;
+}
+
+/** What goes wrong with a call: an error answer of the Bot API, or a connection that breaks. */
+export type Fault = { status: number; description?: string; retryAfterS?: number } | "drop";
+
+interface Waiter {
+  /** @returns true when it is satisfied and can be forgotten */
+  check: () => boolean;
+}
+
+type Json = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+function textOf(parameters: Json, name: string): string {
+  const value = parameters[name];
+  return typeof value === "string" ? value : "";
+}
+
+class ApiError extends Error {
+  readonly status: number;
+  readonly retryAfterS: number | undefined;
+  constructor(status: number, description: string, retryAfterS?: number) {
+    super(description);
+    this.status = status;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+/** Starts a Bot API server on a free port of the loopback. */
+export async function startBotApiDouble(options: { token: string; port?: number }): Promise<BotApiDouble> {
+  const double = new BotApiDouble(options.token);
+  await double.listen(options.port ?? 0);
+  return double;
+}
+
+/** Stands in for api.telegram.org: keeps updates until they are confirmed, records calls, and fails on request. */
+export class BotApiDouble {
+  readonly calls: RecordedCall[] = [];
+  readonly messages: BotMessage[] = [];
+  /** requests with a wrong token */
+  strangers = 0;
+  /** the highest offset that a poll has confirmed */
+  confirmedOffset = 0;
+  readonly #token: string;
+  readonly #server: Server;
+  readonly #updates: { update_id: number }[] = [];
+  readonly #faults: { method: string; fault: Fault }[] = [];
+  readonly #waiters = new Set<Waiter>();
+  #poll: { release: () => void; superseded: boolean } | null = null;
+  #webhook = "";
+  #nextUpdate = 1000;
+  #nextMessage = 1;
+  #port = 0;
+
+  constructor(token: string) {
+    this.#token = token;
+    this.#server = createServer((request, response) => {
+      this.#handle(request, response).catch((error: unknown) => this.#fail(response, error));
+    });
+  }
+
+  /** what `apiRoot` is to be */
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  listen(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(port, "127.0.0.1", () => {
+        const address = this.#server.address();
+        this.#port = isObject(address) ? Number(address["port"]) : 0;
+        resolve();
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#poll?.release();
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** A person writes to the bot. @returns the update's id */
+  say(text: string, from = 42): number {
+    const person = { id: from, is_bot: false, first_name: "Ada" };
+    const entities = text.startsWith("/")
+      ? { entities: [{ type: "bot_command", offset: 0, length: text.split(" ")[0]?.length ?? 0 }] }
+      : {};
+    const chat = { id: from, type: "private", first_name: "Ada" };
+    const date = Math.floor(Date.now() / 1000);
+    return this.inject({ message: { message_id: this.#nextMessage++, from: person, chat, date, text, ...entities } });
+  }
+
+  /** Queues any update; `update_id` is added. @returns the update's id */
+  inject(update: Json): number {
+    const id = this.#nextUpdate++;
+    this.#updates.push({ update_id: id, ...update });
+    this.#poll?.release();
+    return id;
+  }
+
+  /** The next `times` calls of the method go wrong. */
+  failNext(method: string, fault: Fault, times = 1): void {
+    for (let n = 0; n < times; n++) this.#faults.push({ method: method.toLowerCase(), fault });
+  }
+
+  /** Registers a foreign webhook, which makes getUpdates answer 409 until it is deleted. */
+  setForeignWebhook(url: string): void {
+    this.#webhook = url;
+    this.#poll?.release();
+  }
+
+  /** Resolves with the first message, present or future, edits included, that satisfies the predicate. */
+  waitForMessage(predicate: (message: BotMessage) => boolean, timeoutMs = 30_000): Promise<BotMessage> {
+    const find = (): BotMessage | undefined => this.messages.find(predicate);
+    return this.#wait(
+      find,
+      timeoutMs,
+      () => `messages so far: ${JSON.stringify(this.messages.map(({ text }) => text))}`,
+    );
+  }
+
+  waitForCall(method: string, timeoutMs = 30_000, count = 1): Promise<RecordedCall> {
+    const find = (): RecordedCall | undefined => this.calls.filter((call) => call.method === method)[count - 1];
+    return this.#wait(find, timeoutMs, () => `calls so far: ${this.calls.map((call) => call.method).join(", ")}`);
+  }
+
+  /** Resolves when every update has been confirmed. */
+  async waitUntilConfirmed(updateId: number, timeoutMs = 30_000): Promise<void> {
+    const find = (): true | undefined => (this.confirmedOffset > updateId ? true : undefined);
+    await this.#wait(find, timeoutMs, () => `confirmed up to ${this.confirmedOffset}`);
+  }
+
+  #wait<T>(find: () => T | undefined, timeoutMs: number, explain: () => string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        check: () => {
+          const found = find();
+          if (found === undefined) return false;
+          clearTimeout(timer);
+          resolve(found);
+          return true;
+        },
+      };
+      const timer = setTimeout(() => {
+        this.#waiters.delete(waiter);
+        reject(new Error(`waited ${timeoutMs} ms in vain; ${explain()}`));
+      }, timeoutMs);
+      if (!waiter.check()) this.#waiters.add(waiter);
+    });
+  }
+
+  #changed(): void {
+    for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter);
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", this.url);
+    const [, token, method] = /^\/bot([^/]+)\/(\w+)$/.exec(url.pathname) ?? [];
+    if (token === undefined || method === undefined) throw new ApiError(404, "Not Found");
+    if (decodeURIComponent(token) !== this.#token) {
+      this.strangers += 1;
+      throw new ApiError(401, "Unauthorized");
+    }
+    const { parameters, files } = await readParameters(request, url.searchParams);
+    this.calls.push({ method, parameters, files });
+    this.#changed();
+    const planned = this.#faults.findIndex((fault) => fault.method === method.toLowerCase());
+    const [fault] = planned < 0 ? [] : this.#faults.splice(planned, 1);
+    if (fault?.fault === "drop") return void request.socket.destroy();
+    if (fault) throw new ApiError(fault.fault.status, fault.fault.description ?? "Fault", fault.fault.retryAfterS);
+    const result = await this.#answer(method.toLowerCase(), parameters, response);
+    if (response.destroyed) return;
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(JSON.stringify({ ok: true, result }));
+  }
+
+  #fail(response: ServerResponse, error: unknown): void {
+    const known = error instanceof ApiError ? error : new ApiError(500, String(error));
+    const body = {
+      ok: false,
+      error_code: known.status,
+      description: known.message,
+      ...(known.retryAfterS === undefined ? {} : { parameters: { retry_after: known.retryAfterS } }),
+    };
+    response.writeHead(known.status, { "content-type": "application/json" });
+    response.end(JSON.stringify(body));
+  }
+
+  #answer(method: string, parameters: Json, response: ServerResponse): unknown {
+    switch (method) {
+      case "getme":
+        return { id: 7, is_bot: true, first_name: "Claw", username: "claw_double_bot" };
+      case "getupdates":
+        return this.#getUpdates(parameters, response);
+      case "setwebhook":
+        this.#webhook = textOf(parameters, "url");
+        return true;
+      case "deletewebhook":
+        this.#webhook = "";
+        return true;
+      case "sendmessage":
+      case "senddocument":
+      case "sendphoto":
+        return this.#send(parameters);
+      case "editmessagetext":
+        return this.#edit(parameters);
+      case "deletemessage":
+        this.#find(parameters).deleted = true;
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  async #getUpdates(parameters: Json, response: ServerResponse): Promise<unknown> {
+    if (this.#webhook) throw new ApiError(409, "Conflict: can't use getUpdates method while webhook is active");
+    this.#confirm(Number(parameters["offset"] ?? 0));
+    if (this.#poll) {
+      this.#poll.superseded = true;
+      this.#poll.release();
+    }
+    if (this.#updates.length > 0) return this.#updates.slice(0, Number(parameters["limit"] ?? 100));
+    const poll = { release: (): void => undefined, superseded: false };
+    this.#poll = poll;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, Number(parameters["timeout"] ?? 0) * 1000);
+      poll.release = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      response.once("close", poll.release);
+    });
+    if (this.#poll === poll) this.#poll = null;
+    if (poll.superseded) throw new ApiError(409, "Conflict: terminated by other getUpdates request");
+    return this.#updates.slice(0, 100);
+  }
+
+  #confirm(offset: number): void {
+    this.confirmedOffset = Math.max(this.confirmedOffset, offset);
+    while (this.#updates[0] && this.#updates[0].update_id < offset) this.#updates.shift();
+    this.#changed();
+  }
+
+  #send(parameters: Json): unknown {
+    const text = textOf(parameters, "text") || textOf(parameters, "caption");
+    const message = { id: this.#nextMessage++, chatId: Number(parameters["chat_id"]), text, edits: 0, deleted: false };
+    this.messages.push(message);
+    this.#changed();
+    return describe(message);
+  }
+
+  #edit(parameters: Json): unknown {
+    const message = this.#find(parameters);
+    message.text = textOf(parameters, "text");
+    message.edits += 1;
+    this.#changed();
+    return describe(message);
+  }
+
+  #find(parameters: Json): BotMessage {
+    const found = this.messages.find(({ id, deleted }) => id === Number(parameters["message_id"]) && !deleted);
+    if (!found) throw new ApiError(400, "Bad Request: message not found");
+    return found;
+  }
+}
+
+const describe = ({ id, chatId, text }: BotMessage): Json => ({
+  message_id: id,
+  date: Math.floor(Date.now() / 1000),
+  chat: { id: chatId, type: "private" },
+  text,
+});

@@ -1,0 +1,94 @@
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const ip = (...args: string[]): string => execFileSync("ip", args, { encoding: "utf8" });
+
+/**
+ * A network namespace that plays the world beyond the host: `inLan` lies in a private network of the host's, `outside`
+ * is a public test address behind it as behind a router. It has no route to instances, so only masqueraded packets are
+ * answered.
+ */
+export class OutsideNetwork {
+  readonly hostInLan = "10.77.0.1";
+  readonly inLan = "10.77.0.2";
+  /** a public address in a network that the host is itself part of */
+  readonly neighbour = "198.51.100.2";
+  readonly outside = "203.0.113.10";
+  readonly port = 8080;
+  readonly #name = `aegistest${process.pid}`;
+  readonly #link = `tst${process.pid}`;
+  readonly #folder = mkdtempSync(join(tmpdir(), "aegis-outside-"));
+  #server: ChildProcess | null = null;
+
+  async start(): Promise<void> {
+    ip("netns", "add", this.#name);
+    ip("link", "add", this.#link, "type", "veth", "peer", "name", "lan0", "netns", this.#name);
+    ip("address", "add", `${this.hostInLan}/30`, "dev", this.#link);
+    ip("link", "set", this.#link, "up");
+    ip("route", "add", "203.0.113.0/24", "via", this.inLan);
+    this.run("ip", "link", "set", "lo", "up");
+    this.run("ip", "address", "add", `${this.outside}/32`, "dev", "lo");
+    this.run("ip", "address", "add", `${this.inLan}/30`, "dev", "lan0");
+    this.run("ip", "link", "set", "lan0", "up");
+    writeFileSync(join(this.#folder, "index.html"), "from outside\n");
+    this.#server = spawn("nsenter", [
+      ...this.#enter(),
+      "busybox",
+      "httpd",
+      "-f",
+      "-p",
+      String(this.port),
+      "-h",
+      this.#folder,
+    ]);
+    await this.#answering();
+  }
+
+  /** Makes the host part of one more network, as a VPN or a second card does. */
+  joinNeighbours(): void {
+    ip("address", "add", "198.51.100.1/24", "dev", this.#link);
+    this.run("ip", "address", "add", `${this.neighbour}/24`, "dev", "lan0");
+  }
+
+  /** Runs a program in the outside world. */
+  run(...command: string[]): string {
+    return execFileSync("nsenter", [...this.#enter(), ...command], { encoding: "utf8", stdio: "pipe" });
+  }
+
+  #enter(): string[] {
+    return [`--net=/run/netns/${this.#name}`];
+  }
+
+  async #answering(): Promise<void> {
+    for (;;) {
+      const { promise, resolve } = Promise.withResolvers<boolean>();
+      const socket = connect(this.port, this.outside, () => resolve(true));
+      socket.on("error", () => resolve(false));
+      const answers = await promise;
+      socket.destroy();
+      if (answers) return;
+    }
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    if (server !== null && server.exitCode === null) {
+      const ended = new Promise((resolve) => server.once("exit", resolve));
+      server.kill("SIGKILL");
+      await ended;
+    }
+    for (const args of [
+      ["link", "delete", this.#link],
+      ["netns", "delete", this.#name],
+    ])
+      try {
+        ip(...args);
+      } catch {
+        // It was never made: the start failed before.
+      }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

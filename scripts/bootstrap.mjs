@@ -1,3 +1,4 @@
+import { ensureDaemonBundle } from "./setup/daemon-bundle.mjs";
 import { ensureDebianPackages } from "./setup/debian-packages.mjs";
 import { runMain } from "./setup/failure.mjs";
 import { ensureGuestBinary } from "./setup/guest-binary.mjs";
@@ -11,11 +12,16 @@ import { fileURLToPath } from "node:url";
  * @param {{tests?: boolean, install?: boolean, why?: string}} options `tests`: with what only the tests need
  * @returns {Promise<number | null>} null: go on; a number: all was done by the run as root, leave with this exit code
  */
-export async function bootstrap({ tests = false, install = true, why = "to install packages and to run instances" } = {}) {
+export async function bootstrap({
+  tests = false,
+  install = true,
+  why = "to install packages and to run instances",
+} = {}) {
   await ensureNpmPackages({ install });
   if (!isRoot()) return againAsRoot(why);
   await ensureDebianPackages({ tests, install });
   await ensureGuestBinary();
+  await ensureDaemonBundle();
   return null;
 }
 

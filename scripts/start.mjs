@@ -48,7 +48,9 @@ await runMain(async () => {
   const done = await bootstrap({ install: !options["no-install"], why: "instances need networks, mounts and cgroups" });
   if (done !== null) return done;
   const args = process.argv.slice(2).filter((word) => word !== "--no-install");
-  return handOver(NODE, ["--disable-warning=ExperimentalWarning", join(ROOT, "kits/claw/src/up.ts"), ...args], { ipc: true });
+  return handOver(NODE, ["--disable-warning=ExperimentalWarning", join(ROOT, "kits/claw/src/up.ts"), ...args], {
+    ipc: true,
+  });
 });
 
 function readOptions() {

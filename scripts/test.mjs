@@ -26,7 +26,10 @@ await runMain(async () => {
   if (done !== null) return done;
   const only = Object.keys(RUNS).filter((name) => args.includes(`--${name}`));
   const names = only.length > 0 ? only : Object.keys(RUNS);
-  return runAll(names, args.filter((word) => word !== "--unit" && word !== "--e2e"));
+  return runAll(
+    names,
+    args.filter((word) => word !== "--unit" && word !== "--e2e"),
+  );
 });
 
 /** All of them, also after a failure; the last line is the sum. */
@@ -50,7 +53,15 @@ async function runAll(names, args) {
 }
 
 function vitest(args, report) {
-  const run = ["run", "--root", ROOT, "--passWithNoTests", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const run = [
+    "run",
+    "--root",
+    ROOT,
+    "--passWithNoTests",
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+  ];
   const env = { ...process.env, PATH: `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"]}` };
   return handOver(NODE, [join(ROOT, "node_modules/vitest/vitest.mjs"), ...run, ...args], { env });
 }

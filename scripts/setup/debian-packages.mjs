@@ -29,7 +29,10 @@ export async function ensureDebianPackages({ tests, install }) {
   if (missing.length === 0) return;
   const names = missing.map(([name]) => name);
   const how = `apt-get install ${names.join(" ")}`;
-  if (!install) throw new SetupFailure(`missing on this machine, and --no-install was given: ${names.join(", ")}.\nInstall them: ${how}`);
+  if (!install)
+    throw new SetupFailure(
+      `missing on this machine, and --no-install was given: ${names.join(", ")}.\nInstall them: ${how}`,
+    );
   if (!hasProgram("apt-get"))
     throw new SetupFailure(
       `missing on this machine: ${names.join(", ")}.\nThis is no Debian and has no apt-get: install them with your own package manager, ` +
@@ -52,12 +55,19 @@ function missingPackages(packages) {
     { encoding: "utf8", env: { ...process.env, LC_ALL: "C" } },
   );
   if (status === null) return packages.filter(([, program]) => !hasProgram(program));
-  const installed = new Set(stdout.split("\n").filter((line) => line.endsWith(" installed")).map((line) => line.split(" ")[0]));
+  const installed = new Set(
+    stdout
+      .split("\n")
+      .filter((line) => line.endsWith(" installed"))
+      .map((line) => line.split(" ")[0]),
+  );
   return packages.filter(([name]) => !installed.has(name));
 }
 
 const hasProgram = (program) =>
-  `${process.env["PATH"]}:/usr/local/sbin:/usr/sbin:/sbin`.split(delimiter).some((folder) => existsSync(join(folder, program)));
+  `${process.env["PATH"]}:/usr/local/sbin:/usr/sbin:/sbin`
+    .split(delimiter)
+    .some((folder) => existsSync(join(folder, program)));
 
 /** apt tells how far it is on a descriptor of its own: `dlstatus` and `pmstatus` lines with a percentage. */
 function apt(args, report, how) {
@@ -97,5 +107,6 @@ function aptProblem(verb, code, tail, how) {
 
 /** Debian starts a service for it; the tests start their own on loopback, and nobody asked for more. */
 function keepRegistryOff() {
-  if (existsSync("/run/systemd/system")) spawnSync("systemctl", ["disable", "--now", "docker-registry"], { stdio: "ignore" });
+  if (existsSync("/run/systemd/system"))
+    spawnSync("systemctl", ["disable", "--now", "docker-registry"], { stdio: "ignore" });
 }

@@ -8,7 +8,9 @@ export async function runMain(main) {
   try {
     process.exitCode = await main();
   } catch (error) {
-    process.stderr.write(error instanceof SetupFailure ? `\nstopped: ${error.message}\n` : `\n${error?.stack ?? error}\n`);
+    process.stderr.write(
+      error instanceof SetupFailure ? `\nstopped: ${error.message}\n` : `\n${error?.stack ?? error}\n`,
+    );
     process.exitCode = 1;
   }
 }

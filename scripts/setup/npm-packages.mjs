@@ -16,12 +16,16 @@ const FETCHERS = [
 
 /** Installs the npm packages where they are missing or package-lock.json has changed. */
 export async function ensureNpmPackages({ install }) {
-  const wanted = createHash("sha256").update(readFileSync(join(ROOT, "package-lock.json"))).digest("hex");
+  const wanted = createHash("sha256")
+    .update(readFileSync(join(ROOT, "package-lock.json")))
+    .digest("hex");
   const isDone = existsSync(NODE) && existsSync(BUN) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === wanted;
   if (isDone) return;
   if (!install) {
     if (existsSync(NODE) && existsSync(BUN)) return;
-    throw new SetupFailure("the npm packages are not installed and --no-install was given.\nRun `npm install`, then start again.");
+    throw new SetupFailure(
+      "the npm packages are not installed and --no-install was given.\nRun `npm install`, then start again.",
+    );
   }
   await step("installing npm packages (Node 24, Bun and this project's libraries, about 600 MB)", async (report) => {
     await npmInstall(report);
@@ -40,8 +44,8 @@ async function npmInstall(report) {
   const onLine = (line) => {
     if (/\bhttp fetch GET 200\b/.test(line)) report(`${(fetched += 1)} files fetched`);
   };
-  const [command, before] = npm();
-  const { code, tail } = await runCommand(command, [...before, ...args], { cwd: ROOT, onLine, ...asOwner() });
+  const { command, script } = npm();
+  const { code, tail } = await runCommand(command, [...script, ...args], { cwd: ROOT, onLine, ...asOwner() });
   if (code === 0) return;
   throw new SetupFailure(
     `npm could not install the packages (exit code ${code}):\n${tail}\n` +
@@ -53,9 +57,9 @@ async function npmInstall(report) {
 /** The npm that belongs to whoever called us, else the one beside our Node, else the one on PATH. */
 function npm() {
   const called = process.env["npm_execpath"];
-  if (called !== undefined && existsSync(called)) return [process.execPath, [called]];
+  if (called !== undefined && existsSync(called)) return { command: process.execPath, script: [called] };
   const beside = join(dirname(process.execPath), "npm");
-  return [existsSync(beside) ? beside : "npm", []];
+  return { command: existsSync(beside) ? beside : "npm", script: [] };
 }
 
 async function fetchProgram({ program, folder, script }, report) {

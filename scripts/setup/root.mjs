@@ -14,7 +14,9 @@ export const isRoot = () => process.getuid?.() === 0;
  */
 export async function againAsRoot(why) {
   if (spawnSync("sudo", ["-V"], { stdio: "ignore" }).error)
-    throw new SetupFailure(`this needs root (${why}), and there is no sudo here.\nLog in as root, or install sudo, then start again.`);
+    throw new SetupFailure(
+      `this needs root (${why}), and there is no sudo here.\nLog in as root, or install sudo, then start again.`,
+    );
   process.stdout.write(`root is needed (${why}): going on through sudo\n`);
   const names = Object.keys(process.env).filter((name) => KEPT.test(name));
   return handOver("sudo", [`--preserve-env=${names.join(",")}`, process.execPath, ...process.argv.slice(1)]);

@@ -21,7 +21,11 @@ export async function bootInstance(cli: Cli, id: string, asked: CreateInstance):
 }
 
 /** An instance that existed already starts with what it was made with, which may surprise. */
-export function noteOtherCommand(cli: Cli, instance: { handle: string; command: string[] }, asked: CreateInstance): void {
+export function noteOtherCommand(
+  cli: Cli,
+  instance: { handle: string; command: string[] },
+  asked: CreateInstance,
+): void {
   if (asked.command === undefined || asked.command.join("\0") === instance.command.join("\0")) return;
   cli.note(
     `${instance.handle} existed already and starts with its own command, ${instance.command.join(" ")}: delete it first to change that`,

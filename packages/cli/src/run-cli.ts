@@ -19,7 +19,9 @@ export async function runCli(argv: string[], cli: Cli): Promise<number> {
     line.argv = head;
   }
   try {
-    await (await program(line, cli)).parseAsync(isIncomplete(line) ? [...line.argv, "--help"] : line.argv, { from: "user" });
+    await (
+      await program(line, cli)
+    ).parseAsync(isIncomplete(line) ? [...line.argv, "--help"] : line.argv, { from: "user" });
     return cli.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return usageExit(error, cli, line);
@@ -55,7 +57,10 @@ async function program(line: Line, cli: Cli): Promise<Command> {
 }
 
 async function addVerbs(noun: Command, verbs: Verb[], asked: Verb | undefined, cli: Cli): Promise<void> {
-  noun.helpCommand(false).usage("VERB ...").configureHelp({ subcommandTerm: (verb) => verb.name() });
+  noun
+    .helpCommand(false)
+    .usage("VERB ...")
+    .configureHelp({ subcommandTerm: (verb) => verb.name() });
   for (const verb of verbs) {
     const command = configured(noun.command(verb.name).description(verb.summary), cli);
     if (asked === verb) await addAction(command, verb, cli);
@@ -98,7 +103,8 @@ function report(body: ErrorBody, cli: Cli): void {
 const entryOf = (line: Line): Entry | undefined => entries.find((one) => one.name === line.words[0]);
 
 /** `aegis` or `aegis instance` alone: whoever writes that wants to know what there is. */
-const isIncomplete = (line: Line) => line.words.length === 0 || (line.words.length === 1 && verbOf(line) === undefined && entryOf(line) !== undefined);
+const isIncomplete = (line: Line) =>
+  line.words.length === 0 || (line.words.length === 1 && verbOf(line) === undefined && entryOf(line) !== undefined);
 
 function verbOf(line: Line): Verb | undefined {
   const entry = entryOf(line);

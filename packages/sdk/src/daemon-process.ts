@@ -8,15 +8,16 @@ import { AegisError } from "@aegis/protocol/errors";
 import type { DaemonStatus } from "@aegis/protocol/instance";
 import { daemonLogPathOf, socketPathOf } from "./aegis-home.ts";
 import { AegisClient } from "./client.ts";
+import { daemonEntry } from "./daemon-entry.ts";
 import { daemonEnv, keptThroughSudo, type DaemonPlace } from "./daemon-env.ts";
 import { openHomeFolder, ownerOf } from "./home-folder.ts";
 import { processStart } from "./process-identity.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const NODE = join(ROOT, "node_modules/node/bin/node");
-const DAEMON = join(ROOT, "packages/daemon/src/main.ts");
 const LAUNCHER = fileURLToPath(new URL("./launch-daemon.ts", import.meta.url));
-const NODE_ARGS = ["--disable-warning=ExperimentalWarning"];
+/** A small young generation: the daemon makes little garbage, and is to be small above all. */
+const NODE_ARGS = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=1"];
 
 const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 120_000;
@@ -63,7 +64,7 @@ export async function launchDaemon(place: DaemonPlace): Promise<DaemonStatus> {
   const logPath = daemonLogPathOf(place.home);
   const logStart = existsSync(logPath) ? statSync(logPath).size : 0;
   const log = openSync(logPath, "a", 0o600);
-  const daemon = spawn(NODE, [...NODE_ARGS, DAEMON], {
+  const daemon = spawn(NODE, [...NODE_ARGS, daemonEntry(ROOT)], {
     cwd: "/",
     env: daemonEnv(place),
     detached: true,

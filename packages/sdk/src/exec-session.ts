@@ -64,7 +64,10 @@ export class ExecSession {
           if (output.kind === "exit") return;
         }
       }
-      throw new AegisError("guest_unreachable", "the command was cut off before it ended: is the instance still running?");
+      throw new AegisError(
+        "guest_unreachable",
+        "the command was cut off before it ended: is the instance still running?",
+      );
     } finally {
       this.close();
     }
@@ -98,7 +101,9 @@ class Channel {
       const { done, value } = await this.#messages.next();
       return done === true ? null : value;
     } catch (cause) {
-      throw new AegisError("guest_unreachable", "the connection to the command broke: is aegisd still running?", { cause });
+      throw new AegisError("guest_unreachable", "the connection to the command broke: is aegisd still running?", {
+        cause,
+      });
     }
   }
 

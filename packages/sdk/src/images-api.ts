@@ -24,7 +24,10 @@ export class ImagesApi {
       yield line;
       if ("done" in line) return;
     }
-    throw new AegisError("unavailable", `aegisd ended before ${image.ref} was there: try again, nothing is half unpacked`);
+    throw new AegisError(
+      "unavailable",
+      `aegisd ended before ${image.ref} was there: try again, nothing is half unpacked`,
+    );
   }
 
   async delete(ref: string): Promise<void> {

@@ -32,7 +32,10 @@ export async function waitForInstance(
       const now = await client.instances.get(first.id, signal);
       if (reached(now)) return now;
     }
-    throw new AegisError("unavailable", `aegisd ended while ${first.handle} was waited for: start it with \`aegis up\``);
+    throw new AegisError(
+      "unavailable",
+      `aegisd ended while ${first.handle} was waited for: start it with \`aegis up\``,
+    );
   } finally {
     ending.abort();
   }

@@ -99,7 +99,10 @@ export class InstancesApi {
       yield line;
       if ("done" in line) return;
     }
-    throw new AegisError("guest_unreachable", `the command in ${id} was cut off before it ended: see \`aegis logs ${id}\``);
+    throw new AegisError(
+      "guest_unreachable",
+      `the command in ${id} was cut off before it ended: see \`aegis logs ${id}\``,
+    );
   }
 
   /** Runs a command with input, signals, a terminal if asked for, and raw bytes. */

@@ -60,11 +60,9 @@ export class UnixHttp {
     if (cause instanceof AegisError || cause.name === "AbortError") return cause;
     const code = "code" in cause ? cause.code : undefined;
     if (code === "ENOENT" || code === "ECONNREFUSED")
-      return new AegisError(
-        "unavailable",
-        `aegisd is not running at ${this.socketPath}: start it with \`aegis up\``,
-        { cause },
-      );
+      return new AegisError("unavailable", `aegisd is not running at ${this.socketPath}: start it with \`aegis up\``, {
+        cause,
+      });
     if (code === "EACCES")
       return new AegisError(
         "forbidden",
@@ -89,7 +87,7 @@ export function errorOf(status: number, body: string): AegisError {
 export function queryText(query: HttpCall["query"]): string {
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) params.set(name, String(value));
-  return params.size === 0 ? "" : `?${params}`;
+  return params.size === 0 ? "" : `?${params.toString()}`;
 }
 
 function parseAnswer(body: string): unknown {

@@ -49,6 +49,10 @@ export class GuestApi {
     await this.#json("POST", `/v1/instances/${encodeURIComponent(id)}/stop`, {});
   }
 
+  async start(id: string): Promise<void> {
+    await this.#json("POST", `/v1/instances/${encodeURIComponent(id)}/start`, {});
+  }
+
   async exec(id: string, body: ExecRequest, signal?: AbortSignal): Promise<AsyncGenerator<ExecLine>> {
     const response = await this.#send("POST", `/v1/instances/${encodeURIComponent(id)}/exec`, body, signal);
     return readNdjson(bodyOf(response));

@@ -1,6 +1,6 @@
-import type { ExecLine, LogLine } from "@aegis/protocol/instance";
+import type { ExecLine, ExecRequest } from "@aegis/protocol/instance";
 import { refusalText } from "./failure-text.ts";
-import type { GuestApi } from "./guest-api.ts";
+import { type GuestApi, GuestApiError } from "./guest-api.ts";
 import type { Kit } from "./kit.ts";
 import type { AgentTool, ToolContext, ToolResult } from "./openclaw-api.ts";
 import { optionalText, optionalWhole, portList, requiredText } from "./tool-params.ts";
@@ -74,13 +74,13 @@ export const toolSpecs: readonly ToolSpec[] = [
   {
     name: "work_exec",
     label: "Run in work",
-    description: "Runs a shell command in a running work instance and returns its output and exit code. Files are in /workspace.",
+    description: "Runs a shell command in a work instance and returns its output and exit code. Files are in /workspace.",
     properties: { command: { type: "string" }, name },
     required: ["command"],
     run: async ({ api, desk }, client, params, signal) => {
       const command = ["sh", "-c", requiredText(params, "command")];
       const work = wanted(desk, client, params);
-      return execText(await all<ExecLine>(await api.exec(work.id, { command, cwd: "/workspace" }, signal)));
+      return execText(await all(await execAwake(api, work.id, { command, cwd: "/workspace" }, signal)));
     },
   },
   {
@@ -91,7 +91,7 @@ export const toolSpecs: readonly ToolSpec[] = [
     run: async ({ api, desk }, client, params, signal) => {
       const tail = optionalWhole(params, "tail", 1, 1000) ?? 40;
       const work = wanted(desk, client, params);
-      return `${work.handle}:\n${logText(await all<LogLine>(await api.logs(work.id, { tail }, signal)))}`;
+      return `${work.handle}:\n${logText(await all(await api.logs(work.id, { tail }, signal)))}`;
     },
   },
   {
@@ -147,6 +147,17 @@ export async function runTool(
     return await spec.run(parts, client, params, signal);
   } catch (error) {
     return `${spec.name} failed. ${error instanceof WorkRefused ? error.message : refusalText(error)}`;
+  }
+}
+
+/** A stopped instance is started for it: whoever asks for a command wants it run. */
+async function execAwake(api: GuestApi, id: string, body: ExecRequest, signal?: AbortSignal): Promise<AsyncIterable<ExecLine>> {
+  try {
+    return await api.exec(id, body, signal);
+  } catch (error) {
+    if (!(error instanceof GuestApiError && error.code === "wrong_state")) throw error;
+    await api.start(id);
+    return await api.exec(id, body, signal);
   }
 }
 

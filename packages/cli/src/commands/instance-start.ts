@@ -10,7 +10,11 @@ export const register: Register = (command, cli) => {
     .option("--no-wait", "do not wait until it runs")
     .action(async (name: string | undefined, options: InstanceOptions & { wait: boolean }) => {
       const handle = name ?? options.name;
-      const body = createBody(handle === undefined ? options : { ...options, name: handle }, cli.tail ?? [], cli.context.cwd);
+      const body = createBody(
+        handle === undefined ? options : { ...options, name: handle },
+        cli.tail ?? [],
+        cli.context.cwd,
+      );
       if (body.command === undefined && handle === undefined)
         throw new InvalidArgumentError("nothing to start: name a stopped instance, or write a command behind --");
       const plain = Object.keys(body).every((key) => key === "handle");

@@ -21,7 +21,11 @@ export const register: Register = (command, cli) => {
     .action((name: string, options: LogsOptions) =>
       interruptible(cli.context.signals, async (signal) => {
         const { follow, tail, since } = options;
-        const query = { ...(follow && { follow }), ...(tail !== undefined && { tail }), ...(since !== undefined && { since }) };
+        const query = {
+          ...(follow && { follow }),
+          ...(tail !== undefined && { tail }),
+          ...(since !== undefined && { since }),
+        };
         for await (const line of cli.client.instances.logs(name, { ...query, signal }))
           cli.answer(line, () => lineText(cli, line, options.timestamps === true));
       }),

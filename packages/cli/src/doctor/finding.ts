@@ -10,4 +10,9 @@ export interface Finding {
 
 export const good = (name: string, found: string): Finding => ({ name, verdict: "good", found, fix: null });
 export const weak = (name: string, found: string, fix: string): Finding => ({ name, verdict: "weak", found, fix });
-export const missing = (name: string, found: string, fix: string): Finding => ({ name, verdict: "missing", found, fix });
+export const missing = (name: string, found: string, fix: string): Finding => ({
+  name,
+  verdict: "missing",
+  found,
+  fix,
+});

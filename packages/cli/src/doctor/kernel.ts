@@ -40,7 +40,11 @@ function overlay(): Finding {
 function swap(): Finding {
   const devices = (read("/proc/swaps") ?? "").trim().split("\n").slice(1);
   if (devices.length > 0) return good("swap", devices.map((line) => line.split(/\s+/)[0]).join(", "));
-  return weak("swap", "none: a paused instance keeps all of its memory", "add a swap file or zram, if memory runs short");
+  return weak(
+    "swap",
+    "none: a paused instance keeps all of its memory",
+    "add a swap file or zram, if memory runs short",
+  );
 }
 
 function kvm(): Finding {

@@ -34,7 +34,8 @@ function disk(home: string): Finding {
   const free = bavail * bsize;
   const found = `${humanSize(free)} free for ${home}`;
   if (free < NEEDED_BYTES) return missing("disk", found, "free some space, or set AEGIS_HOME to a larger disk");
-  if (free < COMFORTABLE_BYTES) return weak("disk", found, "images take about 1 GB each: aegis image delete what is not used");
+  if (free < COMFORTABLE_BYTES)
+    return weak("disk", found, "images take about 1 GB each: aegis image delete what is not used");
   return good("disk", found);
 }
 

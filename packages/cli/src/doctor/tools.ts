@@ -23,7 +23,11 @@ const TOOLS: Tool[] = [
 
 /** The programs that aegisd starts, with their versions. */
 export async function checkTools(): Promise<Finding[]> {
-  const [crun, runc, ...others] = await Promise.all([versionOf("crun", ["--version"]), versionOf("runc", ["--version"]), ...TOOLS.map(checkTool)]);
+  const [crun, runc, ...others] = await Promise.all([
+    versionOf("crun", ["--version"]),
+    versionOf("runc", ["--version"]),
+    ...TOOLS.map(checkTool),
+  ]);
   return [runtime(crun, runc), ...others];
 }
 

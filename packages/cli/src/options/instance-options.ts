@@ -17,8 +17,9 @@ export interface InstanceOptions {
   secret?: string[];
   workspace?: string;
   env?: Record<string, string>;
-  idleTimeout?: number | null;
-  stopAfter?: number | null;
+  /** seconds, infinite for never */
+  idleTimeout?: number;
+  stopAfter?: number;
   readOnly?: boolean;
 }
 
@@ -48,11 +49,13 @@ export function createBody(options: InstanceOptions, command: string[], cwd: str
   if (options.secret !== undefined) body.secrets = options.secret;
   if (options.workspace !== undefined) body.workspace = workspaceOf(options.workspace, cwd);
   if (options.env !== undefined) body.env = options.env;
-  if (options.idleTimeout !== undefined) body.pause_after_idle_s = options.idleTimeout;
-  if (options.stopAfter !== undefined) body.stop_after_paused_s = options.stopAfter;
+  if (options.idleTimeout !== undefined) body.pause_after_idle_s = secondsOrNever(options.idleTimeout);
+  if (options.stopAfter !== undefined) body.stop_after_paused_s = secondsOrNever(options.stopAfter);
   if (options.readOnly !== undefined) body.read_only_root = options.readOnly;
   return body;
 }
+
+const secondsOrNever = (seconds: number) => (Number.isFinite(seconds) ? seconds : null);
 
 /** A path is relative to where the person is; a bare word is a name. */
 const workspaceOf = (text: string, cwd: string) =>

@@ -60,7 +60,8 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
 function idleText(one: InstanceView): string {
   const policy = one.idle_policy === "leases_only" ? ", only leases count" : "";
   if (one.pause_after_idle_s === null) return `never pauses${policy}`;
-  const stop = one.stop_after_paused_s === null ? "never stops" : `stops ${humanDuration(one.stop_after_paused_s)} later`;
+  const stop =
+    one.stop_after_paused_s === null ? "never stops" : `stops ${humanDuration(one.stop_after_paused_s)} later`;
   return `pauses after ${humanDuration(one.pause_after_idle_s)}, ${stop}${policy}`;
 }
 

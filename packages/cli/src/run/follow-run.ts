@@ -22,7 +22,8 @@ export async function followRun(cli: Cli, body: CreateInstance, attach: AttachOp
   const lease = new AttachedLease(cli.client, created.id);
   if (attach.stayAwake) lease.start();
   try {
-    return await exitCodeOf(cli, await followToEnd(cli, created.id, cursor, stop.left));
+    const ended = await followToEnd(cli, created.id, cursor, stop.left);
+    return exitCodeOf(cli, ended);
   } catch (error) {
     if (!stop.left.aborted) throw error;
     return INTERRUPTED_EXIT_CODE;
@@ -66,14 +67,23 @@ async function follow(cli: Cli, id: string, cursor: LogCursor, signal: AbortSign
 /** What was written between the last line that we followed and the end. */
 async function printRest(cli: Cli, id: string, cursor: LogCursor): Promise<void> {
   const isFresh = cursor.fresh();
-  for await (const line of cli.client.instances.logs(id, { since: cursor.since })) if (isFresh(line)) printLine(cli, line);
+  for await (const line of cli.client.instances.logs(id, { since: cursor.since }))
+    if (isFresh(line)) printLine(cli, line);
 }
 
 function printLine(cli: Cli, line: LogLine): void {
-  if (cli.json) cli.printJson(line);
-  // the exit code says it already
-  else if (line.source === "system") line.line.startsWith("process exited") || cli.note(`-- ${line.line}`);
-  else if (line.source === "boot") cli.context[line.stream].write(`${line.line}\n`);
+  if (cli.json) return cli.printJson(line);
+  switch (line.source) {
+    case "boot":
+      cli.context[line.stream].write(`${line.line}\n`);
+      break;
+    case "system":
+      // our own exit code says it already
+      if (!line.line.startsWith("process exited")) cli.note(`-- ${line.line}`);
+      break;
+    case "exec":
+      break;
+  }
 }
 
 function exitCodeOf(cli: Cli, instance: InstanceView): number {

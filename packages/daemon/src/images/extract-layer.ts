@@ -32,9 +32,9 @@ fi
 umount -l /proc
 mount -o remount,ro /
 while IFS= read -r entry; do
-  folder=/target/\${entry%"\${entry##*/}"}
-  name=\${entry##*/.wh.}
-  name=\${name#.wh.}
+  base=\${entry##*/}
+  folder=/target/\${entry%"$base"}
+  name=\${base#.wh.}
   case $name in
     .wh..opq) if [ -d "$folder" ]; then find "$folder" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +; fi ;;
     .wh.*) ;;

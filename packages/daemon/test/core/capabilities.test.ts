@@ -23,7 +23,7 @@ function child(patch: { [K in keyof ChildRequest]?: Partial<ChildRequest[K]> } =
     spec: { ...spec, ...patch.spec },
     capabilities: patch.capabilities ?? {},
     exposedPorts: typeof patch.exposedPorts === "number" ? patch.exposedPorts : 0,
-    bindingNames: Array.isArray(patch.bindingNames) ? patch.bindingNames : [],
+    bindingNames: patch.bindingNames?.filter((name) => name !== undefined) ?? [],
   };
 }
 

@@ -1,0 +1,77 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { AegisError } from "@aegis/protocol/errors";
+import type { InstanceView } from "@aegis/protocol/instance";
+import type { AegisClient } from "@aegis/sdk/client";
+import { waitForInstance } from "@aegis/sdk/instance-watch";
+import type { Report } from "./up-progress.ts";
+
+const DEADLINE_MS = 300_000;
+const PAUSE_MS = 250;
+const ATTEMPT_MS = 5000;
+const SHOWN_LINES = 8;
+
+/**
+ * Waits until the bot's webhook answers. It comes up in the middle of OpenClaw's start, so there is nothing but to ask.
+ * @throws AegisError with the end of the bot's log when it gives up or takes too long
+ */
+export async function waitUntilReady(
+  client: AegisClient,
+  bot: InstanceView,
+  port: number,
+  report: Report,
+  signal: AbortSignal,
+): Promise<void> {
+  const settled = new AbortController();
+  const either = AbortSignal.any([signal, settled.signal]);
+  try {
+    await Promise.race([answers(port, either), itsEnd(client, bot, report, either)]);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof AegisError)) throw error;
+    throw new AegisError(error.code, `${error.message}${await logTail(client, bot)}`, { cause: error });
+  } finally {
+    settled.abort();
+  }
+}
+
+async function answers(port: number, signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + DEADLINE_MS;
+  while (!(await isHealthy(port, signal))) {
+    if (Date.now() > deadline)
+      throw new AegisError("guest_unreachable", `The bot was not ready after ${DEADLINE_MS / 60_000} minutes.`);
+    await delay(PAUSE_MS, undefined, { signal });
+  }
+}
+
+async function isHealthy(port: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    const answer = await fetch(`http://127.0.0.1:${port}/healthz`, {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ATTEMPT_MS)]),
+    });
+    return answer.ok && (await answer.text()).trim() === "ok";
+  } catch {
+    // nobody listens yet
+    signal.throwIfAborted();
+    return false;
+  }
+}
+
+/** Never returns: an instance that has ended while it should come up is a failure. */
+async function itsEnd(client: AegisClient, bot: InstanceView, report: Report, signal: AbortSignal): Promise<never> {
+  const ended = await waitForInstance(client, bot.id, ({ state }) => state === "stopped" || state === "failed", {
+    signal,
+    onProgress: report,
+  });
+  const why = ended.failure ?? (ended.exit_code === null ? "it was stopped" : `exit code ${ended.exit_code}`);
+  throw new AegisError("driver_failed", `The bot instance ended before it was ready: ${why}.`);
+}
+
+async function logTail(client: AegisClient, bot: InstanceView): Promise<string> {
+  const lines: string[] = [];
+  try {
+    for await (const { line } of client.instances.logs(bot.id, { tail: SHOWN_LINES })) lines.push(`\n  ${line}`);
+  } catch (error) {
+    if (!(error instanceof AegisError)) throw error;
+  }
+  return lines.length === 0 ? "" : ` The end of its log:${lines.join("")}\nAll of it: npx aegis logs ${bot.handle}`;
+}

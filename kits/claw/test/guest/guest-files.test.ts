@@ -1,0 +1,42 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+import { collectGuestFiles } from "../../src/guest-files.ts";
+
+async function collected(): Promise<{ folder: string; files: string[] }> {
+  const folder = await mkdtemp(join(tmpdir(), "guest-files-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  return { folder, files: await collectGuestFiles(folder) };
+}
+
+test("the entries, the plugin and its manifest are there, and nothing but JavaScript and manifests", async () => {
+  const { folder, files } = await collected();
+  for (const file of ["bot.mjs", "work.mjs", "plugin/index.mjs", "plugin/openclaw.plugin.json", "plugin/package.json"])
+    expect(files).toContain(file);
+  const onDisk = await readdir(folder, { recursive: true, withFileTypes: true });
+  expect(onDisk.filter((entry) => entry.isFile())).toHaveLength(files.length);
+  expect(files.filter((file) => !/\.(mjs|json|md)$/.test(file))).toEqual([]);
+});
+
+test("twice gives the same bytes", async () => {
+  const [one, two] = [await collected(), await collected()];
+  expect(one.files).toEqual(two.files);
+  for (const file of one.files)
+    expect(await readFile(join(one.folder, file))).toEqual(await readFile(join(two.folder, file)));
+});
+
+test("every file loads by itself, without types or packages", async () => {
+  const { folder, files } = await collected();
+  const modules = files.filter((file) => file.endsWith(".mjs") && !["bot.mjs", "work.mjs"].includes(file));
+  const load = modules.map((file) => `import ${JSON.stringify(join(folder, file))};`).join("");
+  await promisify(execFile)(process.execPath, ["--no-strip-types", "--input-type=module", "-e", load], { cwd: "/" });
+});
+
+test("an entry that is started by hand says what is missing", async () => {
+  const { folder } = await collected();
+  const started = promisify(execFile)(process.execPath, [join(folder, "bot.mjs")], { env: {} });
+  await expect(started).rejects.toThrow("CLAW_CONFIG is not set");
+});

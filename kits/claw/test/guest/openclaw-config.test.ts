@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { heapLimitMb } from "../../guest/bot/heap.ts";
+import { openclawConfig } from "../../guest/bot/openclaw-config.ts";
+import { botPaths } from "../../guest/bot/paths.ts";
+import { type ClawConfig, readClawConfig } from "../../guest/claw-config.ts";
+import { botInstance } from "../../src/bot-instance.ts";
+import { loadSettings } from "../../src/settings.ts";
+
+const configOf = (allowFrom: string[] | null) => {
+  const { create } = botInstance(loadSettings({}), {
+    image: "claw",
+    workspace: "w",
+    botApiUrl: "http://127.0.0.1:1",
+    webhookSecret: "hook",
+    relayKey: "r",
+    demoModelUrl: "http://127.0.0.1:2",
+  });
+  const config: ClawConfig = readClawConfig(create.env ?? {});
+  config.chat.allow_from = allowFrom;
+  return openclawConfig(config, botPaths("/workspace", "/opt/claw"), "gateway-token");
+};
+
+test("what keeps people and the host apart is set", () => {
+  const config = configOf(["42"]);
+  expect(config.session.dmScope).toBe("per-channel-peer");
+  expect(config.tools).toMatchObject({ toolSearch: false, profile: "minimal" });
+  expect(config.gateway).toMatchObject({ bind: "loopback", port: 18789 });
+  expect(config.telemetry.enabled || config.update.checkOnStart || config.models.catalogRefresh.enabled).toBe(false);
+  expect(config.plugins.allow).toEqual(["telegram", "claw-kit"]);
+});
+
+test("the webhook listens where the host dials", () => {
+  expect(configOf(["42"]).channels.telegram).toMatchObject({
+    webhookHost: "127.0.0.1",
+    webhookPort: 8787,
+    webhookPath: "/telegram-webhook",
+    webhookSecret: "hook",
+    apiRoot: "http://127.0.0.1:8081",
+  });
+});
+
+test.each([
+  [null, { dmPolicy: "pairing" }],
+  [["42"], { dmPolicy: "allowlist", allowFrom: ["42"] }],
+  [["*"], { dmPolicy: "open", allowFrom: ["*"] }],
+])("allow_from %o", (allowFrom, expected) => {
+  expect(configOf(allowFrom).channels.telegram).toMatchObject(expected);
+});
+
+test("the heap leaves room for the rest", () => {
+  expect(heapLimitMb(2048)).toBe(1348);
+  expect(heapLimitMb(512)).toBe(512);
+});
+
+test("a bot without its variable says which", () => {
+  expect(() => readClawConfig({})).toThrow("CLAW_CONFIG");
+});

@@ -1,0 +1,78 @@
+import { CreateInstance } from "@aegis/protocol/instance";
+import { Value } from "typebox/value";
+import { expect, test } from "vitest";
+import type { ClawConfig } from "../../guest/claw-config.ts";
+import { botInstance } from "../../src/bot-instance.ts";
+import { loadSettings } from "../../src/settings.ts";
+
+const around = {
+  image: "claw:1",
+  workspace: "claw-bot",
+  botApiUrl: "http://127.0.0.1:41001",
+  webhookSecret: "hook",
+  relayKey: "relay-key-value",
+  demoModelUrl: "http://127.0.0.1:41002",
+};
+const token = "123456789:AAFabcdefghijklmnopqrstuvwxyz0123456";
+const made = (env: Record<string, string>) => {
+  const bot = botInstance(loadSettings(env), around);
+  const config = JSON.parse(bot.create.env?.["CLAW_CONFIG"] ?? "") as ClawConfig;
+  return { ...bot, config, llm: bot.create.bindings?.find(({ name }) => name === "llm") };
+};
+
+test("the body is one that the host API takes", () => {
+  expect(Value.Check(CreateInstance, made({}).create)).toBe(true);
+});
+
+test("no secret is in the body, all of them are to be stored", () => {
+  const { create, secrets } = made({ TELEGRAM_BOT_TOKEN: token, OPENAI_API_KEY: "sk-very-secret" });
+  const body = JSON.stringify(create);
+  for (const secret of [token, "sk-very-secret", "relay-key-value"]) expect(body).not.toContain(secret);
+  expect(secrets).toEqual([
+    { name: "claw-relay-key", value: "relay-key-value" },
+    { name: "claw-llm-key", value: "sk-very-secret" },
+  ]);
+});
+
+test("openai: the path stays inside, the key is a header that the host fills in", () => {
+  const { llm, config } = made({ OPENAI_BASE_URL: "https://router.example/api/v1", OPENAI_API_KEY: "k", OPENAI_MODEL: "m" });
+  expect(llm).toMatchObject({
+    upstream: "https://router.example",
+    headers: { authorization: "Bearer ${secret:claw-llm-key}" },
+  });
+  expect(config.llm).toMatchObject({ api: "openai-completions", base_url: "http://127.0.0.1:8082/api/v1" });
+});
+
+test("anthropic", () => {
+  const { llm, config } = made({ ANTHROPIC_API_KEY: "k" });
+  expect(llm).toMatchObject({
+    upstream: "https://api.anthropic.com",
+    headers: { "x-api-key": "${secret:claw-llm-key}" },
+  });
+  expect(config.llm).toMatchObject({ api: "anthropic-messages", base_url: "http://127.0.0.1:8082" });
+});
+
+test("without a key no header is sent", () => {
+  expect(made({ OPENAI_BASE_URL: "http://127.0.0.1:11434/v1", OPENAI_MODEL: "m" }).llm).not.toHaveProperty("headers");
+});
+
+test("the demo model", () => {
+  expect(made({}).llm).toEqual({ name: "llm", port: 8082, upstream: "http://127.0.0.1:41002" });
+});
+
+test("who may talk to the bot", () => {
+  expect(made({}).config.chat.allow_from).toEqual(["42"]);
+  expect(made({ TELEGRAM_BOT_TOKEN: token }).config.chat.allow_from).toBeNull();
+  expect(made({ TELEGRAM_BOT_TOKEN: token, TELEGRAM_ALLOW_FROM: "7" }).config.chat.allow_from).toEqual(["7"]);
+});
+
+test("children get the model and their own workspaces only", () => {
+  expect(made({}).create.capabilities).toMatchObject({
+    spawn: true,
+    spawn_depth: 1,
+    allowed_bindings: ["llm"],
+    allowed_workspaces: ["work-*"],
+    max_memory_mb: 4096,
+  });
+  expect(made({}).create.capabilities).not.toHaveProperty("allowed_secrets");
+});

@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { AegisError } from "@aegis/protocol/errors";
+import { expect, onTestFinished, test } from "vitest";
+import { loadSettings } from "../../src/settings.ts";
+
+const token = "123456789:AAFabcdefghijklmnopqrstuvwxyz0123456";
+
+const refusal = (env: Record<string, string>): string => {
+  try {
+    loadSettings(env);
+  } catch (error) {
+    if (error instanceof AegisError) return error.message;
+    throw error;
+  }
+  throw new Error("the settings were taken");
+};
+
+test("nothing set: the local chat and the demo model", () => {
+  const { telegram, llm, work, bot } = loadSettings({});
+  expect(telegram).toBeNull();
+  expect(llm).toEqual({ kind: "demo" });
+  expect(work.memory_mb).toBe(1536);
+  expect(bot.memory_mb).toBe(2048);
+});
+
+test("blank counts as not set", () => {
+  expect(loadSettings({ TELEGRAM_BOT_TOKEN: " ", OPENAI_API_KEY: "" }).llm.kind).toBe("demo");
+});
+
+test("telegram", () => {
+  const { telegram } = loadSettings({ TELEGRAM_BOT_TOKEN: token, TELEGRAM_ALLOW_FROM: "42, 43" });
+  expect(telegram).toEqual({ token, apiRoot: "https://api.telegram.org", allowFrom: ["42", "43"] });
+});
+
+test.each([
+  ["openai", { OPENAI_API_KEY: "k" }, "https://api.openai.com/v1"],
+  ["anthropic", { ANTHROPIC_API_KEY: "k" }, "https://api.anthropic.com"],
+  ["openai-compatible", { OPENAI_BASE_URL: "http://127.0.0.1:11434/v1/", OPENAI_MODEL: "m" }, "http://127.0.0.1:11434/v1"],
+])("%s is chosen by what is set", (kind, env, baseUrl) => {
+  expect(loadSettings(env).llm).toMatchObject({ kind, baseUrl });
+});
+
+test("CLAW_LLM and CLAW_MODEL win", () => {
+  const env = { OPENAI_API_KEY: "a", ANTHROPIC_API_KEY: "b", CLAW_LLM: "anthropic", CLAW_MODEL: "big" };
+  expect(loadSettings(env).llm).toMatchObject({ kind: "anthropic", apiKey: "b", model: "big" });
+});
+
+test("never is a time", () => {
+  expect(loadSettings({ CLAW_BOT_STOP_AFTER_PAUSED_S: "never" }).bot.stop_after_paused_s).toBeNull();
+});
+
+test.each([
+  [{ TELEGRAM_BOT_TOKEN: "nonsense" }, "TELEGRAM_BOT_TOKEN"],
+  [{ TELEGRAM_BOT_TOKEN: token, TELEGRAM_ALLOW_FROM: "@me" }, "TELEGRAM_ALLOW_FROM"],
+  [{ TELEGRAM_BOT_TOKEN: token, TELEGRAM_API_ROOT: "telegram" }, "TELEGRAM_API_ROOT"],
+  [{ OPENAI_BASE_URL: "http://127.0.0.1:11434/v1" }, "OPENAI_MODEL"],
+  [{ OPENAI_BASE_URL: "http://user:pw@host/v1", OPENAI_MODEL: "m" }, "OPENAI_BASE_URL"],
+  [{ CLAW_LLM: "gpt" }, "CLAW_LLM"],
+  [{ CLAW_LLM: "openai" }, "OPENAI_API_KEY"],
+  [{ CLAW_WORK_MEMORY_MB: "lots" }, "CLAW_WORK_MEMORY_MB"],
+  [{ CLAW_WORK_MEMORY_MB: "8192" }, "CLAW_WORK_MAX_MEMORY_MB"],
+  [{ CLAW_BOT_MEMORY_MB: "512" }, "CLAW_BOT_MEMORY_MB"],
+  [{ CLAW_WORK_PAUSE_AFTER_IDLE_S: "-1" }, "CLAW_WORK_PAUSE_AFTER_IDLE_S"],
+])("a bad value is refused by name: %o", (env, name) => {
+  expect(refusal(env)).toContain(name);
+});
+
+test("an error never repeats a secret", () => {
+  expect(refusal({ TELEGRAM_BOT_TOKEN: "nearly-a-secret" })).not.toContain("nearly-a-secret");
+  expect(refusal({ OPENAI_BASE_URL: "http://user:pw1234@host/v1" })).not.toContain("pw1234");
+});
+
+test("a settings file is read, the environment wins", () => {
+  const folder = mkdtempSync(join(tmpdir(), "settings-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "claw.env");
+  writeFileSync(file, "OPENAI_API_KEY=file\nCLAW_MODEL=m1\n");
+  expect(loadSettings({ CLAW_MODEL: "m2" }, file).llm).toMatchObject({ apiKey: "file", model: "m2" });
+  expect(loadSettings({}, join(folder, "none.env")).llm.kind).toBe("demo");
+});

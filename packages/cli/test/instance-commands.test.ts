@@ -1,0 +1,160 @@
+import { FakeDaemon } from "../../sdk/test/fake-daemon.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { anInstance } from "./an-instance.ts";
+import { aegis } from "./run-in-test.ts";
+
+let daemon: FakeDaemon;
+beforeEach(async () => {
+  daemon = await FakeDaemon.start();
+});
+afterEach(() => daemon.close());
+
+const run = (line: string | string[], more = {}) => aegis(line, { home: daemon.home, ...more });
+
+describe("instance start", () => {
+  beforeEach(() => {
+    daemon.routes["POST /v1/instances"] = () => ({ status: 201, body: anInstance({ state: "starting" }) });
+    daemon.routes["GET /v1/instances/inst-1"] = () => ({ body: anInstance() });
+    daemon.routes["POST /v1/instances/web/start"] = () => ({ body: {} });
+    daemon.routes["GET /v1/instances/web"] = () => ({ body: anInstance() });
+  });
+
+  it("turns every option into a field", async () => {
+    const line =
+      "instance start --name web --image node:24 --memory 2g --vcpus 1.5 --expose 8080:80 --expose 81/tcp --secret A " +
+      "--secret B=c --workspace ./site --env X=1 --env Y=a=b --idle-timeout 90s --stop-after never --read-only -- sleep 5";
+    expect(await run(line)).toEqual({
+      code: 0,
+      stdout: "running web  http://127.0.0.1:8080\n",
+      stderr: expect.any(String),
+    });
+    expect(daemon.calls[0]?.body).toEqual({
+      handle: "web",
+      command: ["sleep", "5"],
+      image_ref: "node:24",
+      memory_mb: 2048,
+      vcpus: 1.5,
+      exposes: [
+        { port: 80, public_port: 8080 },
+        { port: 81, protocol: "tcp" },
+      ],
+      secrets: ["A", "B=c"],
+      workspace: "/where/i/am/site",
+      env: { X: "1", Y: "a=b" },
+      pause_after_idle_s: 90,
+      stop_after_paused_s: null,
+      read_only_root: true,
+    });
+  });
+
+  it("starts one that is there by its name alone", async () => {
+    await run("instance start web");
+    expect(daemon.calls[0]).toMatchObject({ method: "POST", path: "/v1/instances/web/start" });
+  });
+
+  it("leaves the command's own options alone, --json too", async () => {
+    const { stdout } = await run("instance start web -- ls --json -x");
+    expect(daemon.calls[0]?.body).toEqual({ handle: "web", command: ["ls", "--json", "-x"] });
+    expect(stdout).toMatch(/^running web/);
+  });
+
+  it("says that an instance which was there keeps its own command", async () => {
+    const { stderr } = await run("instance start web -- other");
+    expect(stderr).toContain("web existed already and starts with its own command, sh -c echo hi");
+  });
+
+  it("fails with the reason when it does not come up", async () => {
+    daemon.routes["GET /v1/instances/inst-1"] = () => ({
+      body: anInstance({ state: "failed", failure: "no such image" }),
+    });
+    const { code, stderr } = await run("instance start --name web -- x");
+    expect(code).toBe(1);
+    expect(stderr).toContain("aegis: web did not start: no such image; see `aegis logs web`");
+  });
+});
+
+describe("instance list and info", () => {
+  it("is a table with aligned columns", async () => {
+    daemon.routes["GET /v1/instances"] = () => ({
+      body: [
+        anInstance(),
+        anInstance({ handle: "a-longer-name", state: "paused", endpoints: [], memory_mb: 16 }),
+        anInstance({ handle: "off", state: "stopped", enabled: false, last_active_at: "2026-01-29T11:00:00Z" }),
+      ],
+    });
+    const { stdout } = await run("instance list");
+    expect(stdout).toBe(
+      [
+        "NAME           STATE     IMAGE    MEMORY  PORTS    ACTIVE",
+        "web            running   node:24  512 MB  8080:80  3 min ago",
+        "a-longer-name  paused    node:24  16 MB   -        3 min ago",
+        "off            disabled  node:24  512 MB  8080:80  2 days ago",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  it("has colours on a terminal only, and not where NO_COLOR says no", async () => {
+    daemon.routes["GET /v1/instances"] = () => ({ body: [anInstance()] });
+    expect((await run("instance list", { tty: true })).stdout).toContain("\u001b[32mrunning");
+    expect((await run("instance list", { tty: true, env: { NO_COLOR: "1" } })).stdout).not.toContain("\u001b");
+    expect((await run("instance list")).stdout).not.toContain("\u001b");
+  });
+
+  it("is the API's own answer as JSON", async () => {
+    daemon.routes["GET /v1/instances"] = () => ({ body: [anInstance()] });
+    expect(JSON.parse((await run("instance list --json")).stdout)).toEqual([anInstance()]);
+  });
+
+  it("says everything about one", async () => {
+    daemon.routes["GET /v1/instances/web"] = () => ({ body: anInstance({ failure: "out of memory", exit_code: 137 }) });
+    const { stdout } = await run("instance info web");
+    for (const text of [
+      "inst-1",
+      "out of memory",
+      "137",
+      "sh -c 'echo hi'",
+      "pauses after 1 min, stops 5 min later",
+      "http://127.0.0.1:8080 -> 80",
+      "4.8 MB, 1.5 s of CPU",
+    ])
+      expect(stdout).toContain(text);
+  });
+
+  it("reports the daemon's own words", async () => {
+    daemon.routes["GET /v1/instances/x"] = () => ({
+      status: 404,
+      body: { error: "There is no x.", code: "instance_not_found" },
+    });
+    expect(await run("instance info x")).toEqual({ code: 1, stdout: "", stderr: "aegis: There is no x.\n" });
+    expect(JSON.parse((await run("instance info x --json")).stdout)).toEqual({
+      error: "There is no x.",
+      code: "instance_not_found",
+    });
+  });
+});
+
+describe("verbs", () => {
+  it.each([
+    ["stop", "stopped web"],
+    ["disable", "disabled web"],
+    ["restart", "restarting web"],
+    ["pause", "paused web"],
+    ["resume", "resumed web"],
+  ])("%s", async (verb, said) => {
+    daemon.routes[`POST /v1/instances/web/${verb}`] = () => ({ body: {} });
+    expect(await run(`instance ${verb} web`)).toEqual({ code: 0, stdout: `${said}\n`, stderr: "" });
+  });
+
+  it("exposes, and prints the URL alone", async () => {
+    daemon.routes["POST /v1/instances/web/expose"] = () => ({ body: { url: "http://127.0.0.1:9000" } });
+    expect((await run("instance expose web 9000:80")).stdout).toBe("http://127.0.0.1:9000\n");
+    expect(daemon.calls[0]?.body).toEqual({ port: 80, public_port: 9000 });
+  });
+
+  it("prunes what the time says", async () => {
+    daemon.routes["POST /v1/instances/prune"] = () => ({ body: { deleted: ["old"] } });
+    expect((await run("instance prune --older-than 2h")).stdout).toBe("deleted old\n");
+    expect(daemon.calls[0]?.body).toEqual({ stopped_older_than_s: 7200 });
+  });
+});

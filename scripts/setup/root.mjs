@@ -1,10 +1,15 @@
 import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { constants } from "node:os";
 import { SetupFailure } from "./failure.mjs";
 
 /** Kept through sudo: settings of Aegis and of the kit, keys for it, the way to the outside, the terminal's looks. */
 const KEPT =
   /^(AEGIS_|CLAW_|TELEGRAM_|OPENAI_|ANTHROPIC_|VITEST|CI$|FORCE_COLOR$|NO_COLOR$|npm_execpath$|(https?|no)_proxy$|SSL_CERT_FILE$|NODE_EXTRA_CA_CERTS$)/i;
+
+/** Names the process that called sudo, for the one behind it. */
+const OUTER = "START_OUTER_PID";
+const OUTER_WATCH_MS = 500;
 
 export const isRoot = () => process.getuid?.() === 0;
 
@@ -19,7 +24,12 @@ export async function againAsRoot(why) {
     );
   process.stdout.write(`root is needed (${why}): going on through sudo\n`);
   const names = Object.keys(process.env).filter((name) => KEPT.test(name));
-  return handOver("sudo", [`--preserve-env=${names.join(",")}`, process.execPath, ...process.argv.slice(1)]);
+  const env = { ...process.env, [OUTER]: String(process.pid) };
+  return handOver(
+    "sudo",
+    [`--preserve-env=${[...names, OUTER].join(",")}`, process.execPath, ...process.argv.slice(1)],
+    { env },
+  );
 }
 
 /**
@@ -29,14 +39,37 @@ export async function againAsRoot(why) {
 export function handOver(command, args, { env = process.env, ipc = false } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env, stdio: ipc ? ["inherit", "inherit", "inherit", "ipc"] : "inherit" });
-    const passOn = Object.fromEntries(
-      ["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => [signal, () => void child.kill(signal)]),
-    );
-    for (const [signal, handler] of Object.entries(passOn)) process.on(signal, handler);
+    const handlers = ["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => [signal, () => passOn(signal, child)]);
+    for (const [signal, handler] of handlers) process.on(signal, handler);
+    const watch = watchOuter(() => passOn("SIGTERM", child));
     child.on("error", reject);
     child.on("exit", (code, signal) => {
-      for (const [name, handler] of Object.entries(passOn)) process.off(name, handler);
+      clearInterval(watch);
+      for (const [name, handler] of handlers) process.off(name, handler);
       resolve(signal === null ? code : 128 + constants.signals[signal]);
     });
   });
+}
+
+/** sudo cannot be signalled by who called it. A terminal reaches it anyway; else we leave, and it sees that we are gone. */
+function passOn(signal, child) {
+  try {
+    process.kill(child.pid, signal);
+  } catch (error) {
+    if (error.code === "ESRCH") return;
+    if (error.code !== "EPERM") throw error;
+    if (signal !== "SIGINT" || !process.stdin.isTTY) process.exit(128 + constants.signals[signal]);
+  }
+}
+
+/** As root, behind sudo: calls when the process that asked sudo is gone. */
+function watchOuter(onGone) {
+  const outer = Number(process.env[OUTER]);
+  if (!isRoot() || !(outer > 1)) return undefined;
+  const watch = setInterval(() => {
+    if (existsSync(`/proc/${outer}`)) return;
+    clearInterval(watch);
+    onGone();
+  }, OUTER_WATCH_MS);
+  return watch;
 }

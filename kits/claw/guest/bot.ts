@@ -26,6 +26,7 @@ process.execve?.(process.execPath, [process.execPath, await openclawScript(proce
   OPENCLAW_STATE_DIR: paths.state,
   OPENCLAW_CONFIG_PATH: paths.config,
   OPENCLAW_NO_RESPAWN: "1",
+  NO_COLOR: "1",
   OPENCLAW_DISABLE_BONJOUR: "1",
   NODE_OPTIONS: `--max-old-space-size=${heapLimitMb(config.memory_mb)}`,
 });

@@ -49,6 +49,7 @@ export const CLAW_CONFIG_ENV = "CLAW_CONFIG";
 /** @throws Error that names the variable when it is absent or not JSON */
 export function readClawConfig(env: Record<string, string | undefined>): ClawConfig {
   const text = env[CLAW_CONFIG_ENV];
-  if (text === undefined) throw new Error(`${CLAW_CONFIG_ENV} is not set: the bot is started by the claw kit, not by hand`);
+  if (text === undefined)
+    throw new Error(`${CLAW_CONFIG_ENV} is not set: the bot is started by the claw kit, not by hand`);
   return JSON.parse(text) as ClawConfig;
 }

@@ -7,7 +7,8 @@ import { runWork } from "./work/run-work.ts";
 import { CLAW_WORK_ENV, type WorkSpec } from "./work-spec.ts";
 
 const text = process.env[CLAW_WORK_ENV];
-if (text === undefined) throw new Error(`${CLAW_WORK_ENV} is not set: a work instance is started by the bot, not by hand`);
+if (text === undefined)
+  throw new Error(`${CLAW_WORK_ENV} is not set: a work instance is started by the bot, not by hand`);
 const spec = JSON.parse(text) as WorkSpec;
 
 const workspace = process.env["CLAW_WORKSPACE"] ?? "/workspace";

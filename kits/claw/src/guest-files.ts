@@ -1,5 +1,5 @@
 import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, extname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { stripTypeScriptTypes } from "node:module";
 import { fileURLToPath } from "node:url";
 
@@ -28,7 +28,7 @@ export async function collectGuestFiles(outDir: string, guestDir: string = GUEST
 }
 
 function targetOf(source: string): string | null {
-  if (source.endsWith(".d.ts")) return null;
+  if (source.endsWith(".d.ts") || basename(source) === "tsconfig.json") return null;
   switch (extname(source)) {
     case ".ts":
       return source.replace(/\.ts$/, ".mjs");

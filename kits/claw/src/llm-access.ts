@@ -43,7 +43,11 @@ export function llmAccess(llm: LlmSettings, demoModelUrl: string | null, port: n
   };
   const binding = { name, port, upstream: origin };
   if (llm.apiKey === null) return { config, binding, secrets: [] };
-  return { config, binding: { ...binding, headers: keyHeaders(llm.kind) }, secrets: [{ name: LLM_KEY_SECRET, value: llm.apiKey }] };
+  return {
+    config,
+    binding: { ...binding, headers: keyHeaders(llm.kind) },
+    secrets: [{ name: LLM_KEY_SECRET, value: llm.apiKey }],
+  };
 }
 
 function keyHeaders(kind: "openai" | "anthropic" | "openai-compatible"): Record<string, string> {

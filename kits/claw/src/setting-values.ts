@@ -15,7 +15,10 @@ export function url(env: Env, name: string, fallback: string): string {
   if (parsed === null || !/^https?:$/.test(parsed.protocol))
     throw invalid(name, value, "a URL that starts with http:// or https://");
   if (parsed.username !== "" || parsed.password !== "" || parsed.search !== "" || parsed.hash !== "")
-    throw new AegisError("invalid_request", `${name} must be a plain URL, without a password, query or fragment in it.`);
+    throw new AegisError(
+      "invalid_request",
+      `${name} must be a plain URL, without a password, query or fragment in it.`,
+    );
   return value.replace(/\/+$/, "");
 }
 

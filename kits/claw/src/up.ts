@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
-import { socketPathOf } from "@aegis/sdk/aegis-home";
+import { aegisHome, socketPathOf } from "@aegis/sdk/aegis-home";
 import { AegisClient } from "@aegis/sdk/client";
 import { runningDaemon, startDaemon, stopDaemon } from "@aegis/sdk/daemon-process";
 import { openHomeFolder } from "@aegis/sdk/home-folder";
@@ -107,6 +107,8 @@ function upstreamOf({ telegram, llm }: Settings, options: UpOptions): UpstreamOp
 }
 
 function welcome(relay: Relay, { llm }: Settings, { home }: UpOptions): string {
+  const { AEGIS_HOME: _, ...elsewhere } = process.env;
+  const aegis = home === aegisHome(elsewhere) ? "npx aegis" : `AEGIS_HOME=${home} npx aegis`;
   const where = relay.chatUrl ?? "your Telegram bot: write to it";
   const model =
     llm.kind === "demo" ? "an offline demo model; set OPENAI_API_KEY or ANTHROPIC_API_KEY for a real one" : llm.model;
@@ -115,8 +117,8 @@ function welcome(relay: Relay, { llm }: Settings, { home }: UpOptions): string {
   Model   ${model}
   Try     build me a website about lobsters
 
-  AEGIS_HOME=${home} npx aegis instance list    what runs
-  AEGIS_HOME=${home} npx aegis logs claw-bot    what the bot says
+  ${aegis} instance list    what runs
+  ${aegis} logs claw-bot    what the bot says
   Ctrl-C stops everything.
 `;
 }

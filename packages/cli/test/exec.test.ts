@@ -1,8 +1,7 @@
 import { EventEmitter } from "node:events";
 import { encodeTextFrame, FrameDecoder, FrameType } from "@aegis/protocol/exec-frame";
-import { FakeDaemon } from "../../sdk/test/fake-daemon.ts";
+import { FakeDaemon, type FakeSocket } from "@aegis/sdk/test/fake-daemon";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { WebSocket } from "ws";
 import { aegis } from "./run-in-test.ts";
 
 let daemon: FakeDaemon;
@@ -14,7 +13,7 @@ beforeEach(async () => {
 afterEach(() => daemon.close());
 
 /** Opens, notes each frame, and answers it as the test likes. */
-function serve(answer: (socket: WebSocket, type: FrameType, text: string) => void): void {
+function serve(answer: (socket: FakeSocket, type: FrameType, text: string) => void): void {
   daemon.onExec = (socket) => {
     socket.send(JSON.stringify({ exec_id: "e", started_at: "now" }));
     socket.on("message", (data: Buffer) => {
@@ -26,7 +25,7 @@ function serve(answer: (socket: WebSocket, type: FrameType, text: string) => voi
     });
   };
 }
-const exit = (socket: WebSocket, code: number) =>
+const exit = (socket: FakeSocket, code: number) =>
   socket.send(encodeTextFrame(FrameType.exit, JSON.stringify({ code, signal: null })));
 
 it("ends the input at once without -i, and exits as the command does", async () => {

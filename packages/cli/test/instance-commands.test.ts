@@ -1,4 +1,4 @@
-import { FakeDaemon } from "../../sdk/test/fake-daemon.ts";
+import { FakeDaemon } from "@aegis/sdk/test/fake-daemon";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { anInstance } from "./an-instance.ts";
 import { aegis } from "./run-in-test.ts";

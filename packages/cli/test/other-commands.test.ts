@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { FakeDaemon } from "../../sdk/test/fake-daemon.ts";
+import { FakeDaemon } from "@aegis/sdk/test/fake-daemon";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { humanSize } from "../src/render/human-size.ts";
 import { humanAgo, humanDuration } from "../src/render/human-time.ts";

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { LogLine } from "@aegis/protocol/instance";
-import { FakeDaemon } from "../../sdk/test/fake-daemon.ts";
+import { FakeDaemon } from "@aegis/sdk/test/fake-daemon";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { LogCursor } from "../src/run/log-cursor.ts";
 import { anInstance } from "./an-instance.ts";

@@ -6,6 +6,8 @@ import { json } from "node:stream/consumers";
 import { WebSocketServer, type WebSocket } from "ws";
 import { AegisClient } from "../src/client.ts";
 
+export type FakeSocket = WebSocket;
+
 export interface FakeCall {
   method: string;
   path: string;

@@ -80,7 +80,5 @@ function telegramChannel(chat: ChatConfig) {
 
 function access(allowFrom: string[] | null) {
   if (allowFrom === null) return { dmPolicy: "pairing" };
-  return allowFrom.includes("*")
-    ? { dmPolicy: "open", allowFrom: ["*"] }
-    : { dmPolicy: "allowlist", allowFrom };
+  return allowFrom.includes("*") ? { dmPolicy: "open", allowFrom: ["*"] } : { dmPolicy: "allowlist", allowFrom };
 }

@@ -23,8 +23,9 @@ export function progressText(work: WorkRecord, steps: readonly string[], last: L
 /** The last message: the only one that carries the link. */
 export function endText(work: WorkRecord, end: Extract<WorkEnd, { kind: "done" }>): string {
   const took = end.seconds > 0 ? ` after ${duration(end.seconds)}` : "";
+  const how = work.kind === "server" ? "is running" : `is done${took}`;
   const link = end.site && work.url !== null ? `\n\n${work.url}` : "";
-  return `✅ ${work.handle} is done${took}.\n${shorten(end.text.trim(), MAX_ANSWER)}${link}`;
+  return `✅ ${work.handle} ${how}.\n${shorten(end.text.trim(), MAX_ANSWER)}${link}`;
 }
 
 export const failedText = (work: WorkRecord, reason: string): string =>
@@ -37,4 +38,5 @@ export function duration(seconds: number): string {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-export const shorten = (text: string, max: number): string => (text.length <= max ? text : `${text.slice(0, max - 1)}…`);
+export const shorten = (text: string, max: number): string =>
+  text.length <= max ? text : `${text.slice(0, max - 1)}…`;

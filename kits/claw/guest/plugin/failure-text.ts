@@ -22,6 +22,7 @@ export function refusalText(error: unknown): string {
     if (error.code === "quota_exceeded") return `There is no room for it: ${error.message}`;
     return error.message;
   }
-  const reason = error instanceof Error ? (error.cause instanceof Error ? error.cause.message : error.message) : String(error);
+  const reason =
+    error instanceof Error ? (error.cause instanceof Error ? error.cause.message : error.message) : String(error);
   return `The host cannot be reached: ${reason}`;
 }

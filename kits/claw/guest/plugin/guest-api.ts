@@ -64,8 +64,15 @@ export class GuestApi {
     query: { follow?: boolean; tail?: number; since?: string },
     signal?: AbortSignal,
   ): Promise<AsyncGenerator<LogLine>> {
-    const search = new URLSearchParams(Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]));
-    const response = await this.#send("GET", `/v1/instances/${encodeURIComponent(id)}/logs?${search}`, undefined, signal);
+    const search = new URLSearchParams(
+      Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]),
+    );
+    const response = await this.#send(
+      "GET",
+      `/v1/instances/${encodeURIComponent(id)}/logs?${search.toString()}`,
+      undefined,
+      signal,
+    );
     return readNdjson(bodyOf(response));
   }
 

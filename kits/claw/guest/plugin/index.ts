@@ -10,7 +10,7 @@ const DEFAULT_GUEST_API = "http://127.0.0.1:7777";
  * OpenClaw copies a plugin and imports it more than once into one process (for the gateway, for the tools of a turn),
  * so that a variable of this module would exist more than once too. The kit, which owns a file, must not.
  */
-const place: { [key: symbol]: Kit | undefined } = globalThis as { [key: symbol]: Kit | undefined };
+const place: { [key: symbol]: Kit | undefined } = globalThis;
 const KIT = Symbol.for("aegis.claw-kit");
 
 function register(api: OpenClawApi): void {

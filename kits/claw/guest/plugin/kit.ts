@@ -35,15 +35,21 @@ export function createKit(openclaw: OpenClawApi, config: PluginConfig, guestApi:
     onError,
     informAgent: (work, text, wake) => {
       const agent = work.agent === null ? {} : { agentId: work.agent };
-      const { enqueueSystemEvent, requestHeartbeat } = openclaw.runtime.system;
-      enqueueSystemEvent(text, {
+      const { system } = openclaw.runtime;
+      system.enqueueSystemEvent(text, {
         sessionKey: work.session,
         contextKey: `claw-kit:${work.id}`,
         ...agent,
         ...(work.chat === null ? {} : { deliveryContext: work.chat }),
       });
       if (wake)
-        requestHeartbeat({ source: "background-task", intent: "event", reason: "claw-kit", sessionKey: work.session, ...agent });
+        system.requestHeartbeat({
+          source: "background-task",
+          intent: "event",
+          reason: "claw-kit",
+          sessionKey: work.session,
+          ...agent,
+        });
     },
   });
   const watcher = new WorkWatcher({ api, store, awake, audience, onError });

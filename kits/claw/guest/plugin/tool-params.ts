@@ -29,6 +29,6 @@ export function portList(params: Params, name: string): number[] {
   const value = params[name];
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw new WorkRefused(`"${name}" must be a list of port numbers.`);
-  const ports = value.map((_, at) => optionalWhole(Object.fromEntries(value.entries()) as Params, String(at), 1, 65535));
+  const ports = value.map((port: unknown) => optionalWhole({ [name]: port }, name, 1, 65535));
   return [...new Set(ports.filter((port) => port !== null))];
 }

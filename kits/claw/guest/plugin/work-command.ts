@@ -13,7 +13,10 @@ const verbs: Record<string, string> = {
 
 /** `/work ...`: the tools for people, without the model. */
 export async function workCommand(parts: WorkParts, context: CommandContext): Promise<string> {
-  const [verb = "list", name] = (context.args ?? "").trim().split(/\s+/).filter((word) => word !== "");
+  const [verb = "list", name] = (context.args ?? "")
+    .trim()
+    .split(/\s+/)
+    .filter((word) => word !== "");
   const tool = toolSpecs.find((spec) => spec.name === verbs[verb]);
   if (tool === undefined) return usage;
   const client = { session: context.sessionKey ?? "unknown", agent: null, chat: null };

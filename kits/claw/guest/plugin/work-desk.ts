@@ -85,7 +85,9 @@ export class WorkDesk {
     const wanted = name === null ? mine.at(-1) : mine.findLast((work) => work.handle === handleOf(name));
     if (wanted !== undefined) return wanted;
     if (mine.length === 0) throw new WorkRefused("This chat has no work instance. Start one with work_spawn.");
-    throw new WorkRefused(`This chat has no work named "${name}". It has: ${mine.map((work) => work.handle).join(", ")}.`);
+    throw new WorkRefused(
+      `This chat has no work named "${name}". It has: ${mine.map((work) => work.handle).join(", ")}.`,
+    );
   }
 
   /** A model that repeats itself would fill the host with copies of one job. */
@@ -164,8 +166,13 @@ const kindOf = (order: WorkOrder): WorkRecord["kind"] =>
 const titleOf = (order: WorkOrder): string => shorten((order.kind === "task" ? order.task : order.command).trim(), 200);
 
 function handleOf(name: string): string {
-  const plain = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-+|-+$/g, "").slice(0, 50);
+  const plain = name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .replaceAll(/^-+|-+$/g, "")
+    .slice(0, 50);
   const handle = plain.startsWith(WORK_PREFIX) ? plain : `${WORK_PREFIX}${plain}`;
-  if (!FULL_NAME.test(handle)) throw new WorkRefused(`"${name}" is no name for a work instance: use letters and digits.`);
+  if (!FULL_NAME.test(handle))
+    throw new WorkRefused(`"${name}" is no name for a work instance: use letters and digits.`);
   return handle;
 }

@@ -32,7 +32,10 @@ export function advance(progress: WorkProgress, line: LogLine): WorkProgress {
   if (said === null) return { ...progress, output: [...progress.output, line.line].slice(-KEPT_OUTPUT) };
   if (said.claw === "progress") return { ...progress, steps: withStep(progress.steps, said.text) };
   const { text, seconds } = said;
-  return { ...progress, end: said.ok ? { kind: "done", text, seconds, site: said.site } : { kind: "failed", text, seconds } };
+  return {
+    ...progress,
+    end: said.ok ? { kind: "done", text, seconds, site: said.site } : { kind: "failed", text, seconds },
+  };
 }
 
 const withStep = (steps: readonly string[], step: string): readonly string[] =>

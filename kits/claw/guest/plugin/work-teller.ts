@@ -37,8 +37,7 @@ export class WorkTeller implements Audience {
 
   progress(work: WorkRecord, progress: WorkProgress): void {
     const to = this.#reachable(work);
-    if (to !== null && progress.end === null)
-      this.#board(work, to).show(progressText(work, progress.steps, "running"));
+    if (to !== null && progress.end === null) this.#board(work, to).show(progressText(work, progress.steps, "running"));
   }
 
   async ended(work: WorkRecord, progress: WorkProgress, outcome: Outcome): Promise<void> {
@@ -80,7 +79,9 @@ export class WorkTeller implements Audience {
         message = await chat.send(to, text);
         store.update(work.id, { progress_message: message });
       };
-      board = new ProgressBoard(publish, minEditMs, (error) => onError(`showing the progress of ${work.handle}`, error));
+      board = new ProgressBoard(publish, minEditMs, (error) =>
+        onError(`showing the progress of ${work.handle}`, error),
+      );
       this.#boards.set(work.id, board);
     }
     return board;

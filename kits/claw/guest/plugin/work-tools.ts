@@ -56,9 +56,9 @@ export const toolSpecs: readonly ToolSpec[] = [
     description: "Lists the work instances of this chat and what they do.",
     properties: {},
     run: async ({ desk }, client) => {
-      const all = await desk.list(client.session);
-      if (all.length === 0) return "This chat has no work instance.";
-      return all.map(({ work, instance }) => listLine(work, instance)).join("\n");
+      const mine = await desk.list(client.session);
+      if (mine.length === 0) return "This chat has no work instance.";
+      return mine.map(({ work, instance }) => listLine(work, instance)).join("\n");
     },
   },
   {
@@ -74,7 +74,8 @@ export const toolSpecs: readonly ToolSpec[] = [
   {
     name: "work_exec",
     label: "Run in work",
-    description: "Runs a shell command in a work instance and returns its output and exit code. Files are in /workspace.",
+    description:
+      "Runs a shell command in a work instance and returns its output and exit code. Files are in /workspace.",
     properties: { command: { type: "string" }, name },
     required: ["command"],
     run: async ({ api, desk }, client, params, signal) => {
@@ -151,7 +152,12 @@ export async function runTool(
 }
 
 /** A stopped instance is started for it: whoever asks for a command wants it run. */
-async function execAwake(api: GuestApi, id: string, body: ExecRequest, signal?: AbortSignal): Promise<AsyncIterable<ExecLine>> {
+async function execAwake(
+  api: GuestApi,
+  id: string,
+  body: ExecRequest,
+  signal?: AbortSignal,
+): Promise<AsyncIterable<ExecLine>> {
   try {
     return await api.exec(id, body, signal);
   } catch (error) {

@@ -9,6 +9,9 @@ import type { WorkStore } from "./work-store.ts";
 
 const RETRY_MS = 1000;
 const MAX_RETRY_MS = 15_000;
+const POLL_MS = 5000;
+const SETTLE_MS = 100;
+const SETTLE_TRIES = 20;
 
 /** How the work of one instance came to its end, for the chat and the agent. */
 export type Outcome =
@@ -29,6 +32,8 @@ export interface WatcherParts {
   awake: Pick<StayAwake, "hold" | "release">;
   audience: Audience;
   onError: (what: string, error: unknown) => void;
+  /** how often to look whether the instance is still there */
+  pollMs?: number;
 }
 
 /** Follows the logs of work that is going on, keeps the bot awake meanwhile, and says how it ended. */
@@ -36,9 +41,11 @@ export class WorkWatcher {
   readonly #parts: WatcherParts;
   readonly #closed = new AbortController();
   readonly #watching = new Map<string, Promise<void>>();
+  readonly #pollMs: number;
 
   constructor(parts: WatcherParts) {
     this.#parts = parts;
+    this.#pollMs = parts.pollMs ?? POLL_MS;
   }
 
   /** Idempotent. */
@@ -80,8 +87,11 @@ export class WorkWatcher {
   async #read(work: WorkRecord): Promise<WorkProgress> {
     const { api, audience, onError } = this.#parts;
     let progress = noProgress;
+    const over = new AbortController();
+    const poll = setInterval(() => void this.#abortWhenOver(work, over), this.#pollMs);
     try {
-      const lines = await api.logs(work.id, { follow: true, since: work.started_at }, this.#closed.signal);
+      const signal = AbortSignal.any([this.#closed.signal, over.signal]);
+      const lines = await api.logs(work.id, { follow: true, since: work.started_at }, signal);
       for await (const line of lines) {
         const next = advance(progress, line);
         if (next.steps !== progress.steps) audience.progress(work, next);
@@ -89,24 +99,42 @@ export class WorkWatcher {
         if (progress.end !== null) break;
       }
     } catch (error) {
-      if (!this.#closed.signal.aborted) onError(`reading the log of ${work.handle}`, error);
+      if (!this.#closed.signal.aborted && !over.signal.aborted) onError(`reading the log of ${work.handle}`, error);
+    } finally {
+      clearInterval(poll);
     }
     return progress;
+  }
+
+  /** A log does not end with its instance, and not every end of an instance leaves a line in it. */
+  async #abortWhenOver(work: WorkRecord, over: AbortController): Promise<void> {
+    const instance = await this.#instance(work);
+    if (instance === "gone" || (instance !== "unknown" && !isAlive(instance))) over.abort();
   }
 
   /** @returns null while the work goes on */
   async #outcome(work: WorkRecord, { end, output }: WorkProgress): Promise<Outcome | null> {
     if (end?.kind === "done") return { kind: "done", end };
     if (end?.kind === "failed") return { kind: "failed", reason: end.text };
-    const instance = await this.#instance(work);
+    const instance = await this.#settled(work, end !== null);
     if (instance === "unknown") return null;
     if (instance === "gone") return { kind: "failed", reason: "it has been deleted." };
-    const code = end === null ? null : end.code;
-    if (code === null && (instance.state === "starting" || instance.state === "running" || instance.state === "paused"))
-      return null;
-    if (code === 0) return { kind: "done", end: { kind: "done", text: "It ended with exit code 0.", seconds: 0, site: false } };
+    const code = end?.code ?? instance.exit_code;
+    if (end === null && isAlive(instance)) return null;
+    if (code === 0)
+      return { kind: "done", end: { kind: "done", text: "It ended with exit code 0.", seconds: 0, site: false } };
     if (instance.failure === null && wasStopped(instance, code)) return { kind: "stopped" };
     return { kind: "failed", reason: [failureOf(instance, code), ...output].join("\n") };
+  }
+
+  /** The line that says "exited" comes before the instance's state says so, and why. */
+  async #settled(work: WorkRecord, exited: boolean): Promise<InstanceView | "gone" | "unknown"> {
+    for (let tries = 0; ; tries++) {
+      const instance = await this.#instance(work);
+      const settled = instance === "gone" || instance === "unknown" || !isAlive(instance);
+      if (!exited || settled || tries === SETTLE_TRIES || this.#closed.signal.aborted) return instance;
+      await delay(SETTLE_MS);
+    }
   }
 
   async #instance(work: WorkRecord): Promise<InstanceView | "gone" | "unknown"> {
@@ -128,6 +156,8 @@ export class WorkWatcher {
 }
 
 const TERMINATED = 143;
+
+const isAlive = ({ state }: InstanceView): boolean => state === "starting" || state === "running" || state === "paused";
 
 const wasStopped = (instance: InstanceView, code: number | null): boolean =>
   code === TERMINATED || (instance.state === "stopped" && (code === null || code === 137));

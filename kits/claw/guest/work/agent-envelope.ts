@@ -20,7 +20,11 @@ export function parseEnvelope(output: string): AgentEnvelope | null {
 }
 
 /** Why the agent failed, in words for the person who gave it the task. */
-export function agentFailure(envelope: AgentEnvelope | null, code: number | null, killedBy: NodeJS.Signals | null): string {
+export function agentFailure(
+  envelope: AgentEnvelope | null,
+  code: number | null,
+  killedBy: NodeJS.Signals | null,
+): string {
   if (killedBy === "SIGKILL" || code === 137)
     return "the agent was killed, most likely because it ran out of memory. Ask for more memory to try again.";
   if (envelope?.status === "timeout") return "the agent took too long and was ended.";

@@ -9,7 +9,7 @@ type Json = Record<string, unknown>;
 export function modelSteps(request: unknown): string[] {
   const { messages, input } = object(request);
   const items = list(messages ?? input).map(object);
-  const start = items.findLastIndex((item) => isTurnOf(item)) ;
+  const start = items.findLastIndex((item) => isTurnOf(item));
   if (start === -1) return [];
   // parallel calls of the Responses format are items of their own
   const calls = items.slice(firstOfRun(items, start), start + 1).flatMap(toolCalls);
@@ -27,7 +27,9 @@ function firstOfRun(items: Json[], end: number): number {
 function toolCalls(item: Json): { name: string; args: Json }[] {
   if (item["type"] === "function_call") return [{ name: String(item["name"]), args: parsed(item["arguments"]) }];
   const openai = list(item["tool_calls"]).map((call) => object(object(call)["function"]));
-  const anthropic = list(item["content"]).map(object).filter((block) => block["type"] === "tool_use");
+  const anthropic = list(item["content"])
+    .map(object)
+    .filter((block) => block["type"] === "tool_use");
   return [
     ...openai.map((call) => ({ name: String(call["name"]), args: parsed(call["arguments"]) })),
     ...anthropic.map((block) => ({ name: String(block["name"]), args: object(block["input"]) })),

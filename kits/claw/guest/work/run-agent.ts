@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import type { LlmConfig } from "../claw-config.ts";
 import { agentConfig, workNotes } from "./agent-config.ts";
 import { type AgentEnvelope, agentFailure, parseEnvelope } from "./agent-envelope.ts";
@@ -10,6 +11,7 @@ import type { JobResult, Tell } from "./job.ts";
 import { ModelTap } from "./model-tap.ts";
 
 const TIMEOUT_S = 3600;
+const KEPT_REMARKS = 20;
 
 export interface AgentJob {
   task: string;
@@ -36,20 +38,30 @@ function runTurn(job: AgentJob, signal: AbortSignal): Promise<JobResult> {
   const args = ["agent", "exec", "--message-file", "-", "--config", job.config, "--cwd", job.site, "--json"];
   const child = spawn("openclaw", [...args, "--timeout", String(TIMEOUT_S)], {
     cwd: job.site,
-    env: { ...process.env, OPENCLAW_NO_RESPAWN: "1" },
-    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, OPENCLAW_NO_RESPAWN: "1", NO_COLOR: "1" },
+    stdio: ["pipe", "pipe", "pipe"],
     detached: true,
   });
   const kill = () => killGroup(child);
   signal.addEventListener("abort", kill, { once: true });
   child.stdin.on("error", ignoreClosedPipe).end(job.task);
+  // what a work instance prints is for people: OpenClaw's own remarks only help when it failed
+  const remarks: string[] = [];
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    remarks.push(line);
+    if (remarks.length > KEPT_REMARKS) remarks.shift();
+  });
   const stdout: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
   const { promise, resolve, reject } = Promise.withResolvers<JobResult>();
-  child.once("error", (error) => reject(new Error(`the agent could not be started: ${error.message}`, { cause: error })));
+  child.once("error", (error) =>
+    reject(new Error(`the agent could not be started: ${error.message}`, { cause: error })),
+  );
   child.once("close", (code, killedBy) => {
     signal.removeEventListener("abort", kill);
-    resolve(resultOf(parseEnvelope(Buffer.concat(stdout).toString()), code, killedBy));
+    const result = resultOf(parseEnvelope(Buffer.concat(stdout).toString()), code, killedBy);
+    if (!result.ok && !signal.aborted) for (const line of remarks) process.stderr.write(`${line}\n`);
+    resolve(result);
   });
   return promise;
 }

@@ -9,7 +9,9 @@ export function runCommand(command: string, cwd: string, signal: AbortSignal): P
   const kill = () => killGroup(child);
   signal.addEventListener("abort", kill, { once: true });
   const { promise, resolve, reject } = Promise.withResolvers<JobResult>();
-  child.once("error", (error) => reject(new Error(`the command could not be started: ${error.message}`, { cause: error })));
+  child.once("error", (error) =>
+    reject(new Error(`the command could not be started: ${error.message}`, { cause: error })),
+  );
   child.once("close", (code, killedBy) => {
     signal.removeEventListener("abort", kill);
     const status = exitCode(code, killedBy);

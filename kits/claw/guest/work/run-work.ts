@@ -62,8 +62,7 @@ async function doOnce(parts: WorkParts, status: WorkStatus): Promise<void> {
   if (signal.aborted) return;
   const seconds = Math.round((Date.now() - startedAt) / 100) / 10;
   Object.assign(status, { phase: result.ok ? "ready" : "failed", text: result.text });
-  if (result.ok)
-    writeMarker(markerPath(parts), { text: result.text, seconds, finished_at: new Date().toISOString() });
+  if (result.ok) writeMarker(markerPath(parts), { text: result.text, seconds, finished_at: new Date().toISOString() });
   const site = parts.spec.job.kind === "task" && (await hasSite(folders.site));
   print(formatWorkLine({ claw: "done", ok: result.ok, text: result.text, seconds, site }));
 }

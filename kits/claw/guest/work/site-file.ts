@@ -25,7 +25,8 @@ export async function siteFile(root: string, urlPath: string): Promise<SiteFile>
 }
 
 /** There is something in the folder that a browser can show. */
-export const hasSite = async (root: string): Promise<boolean> => (await folder(root)).kind === "file" || (await names(root)).length > 0;
+export const hasSite = async (root: string): Promise<boolean> =>
+  (await folder(root)).kind === "file" || (await names(root)).length > 0;
 
 async function folder(path: string): Promise<SiteFile> {
   const index = join(path, "index.html");

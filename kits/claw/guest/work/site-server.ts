@@ -15,7 +15,12 @@ export function siteServer(root: string, status: () => WorkStatus): Server {
   });
 }
 
-async function answer(root: string, status: WorkStatus, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  root: string,
+  status: WorkStatus,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   if (request.method !== "GET" && request.method !== "HEAD")
     return html(request, response, 405, errorPage("Not possible", "This is a static site: it can only be read."));
   const path = (request.url ?? "/").replace(/[?#].*$/s, "");
@@ -30,7 +35,8 @@ async function answer(root: string, status: WorkStatus, request: IncomingMessage
       response.writeHead(301, { location: found.to, "content-length": 0 }).end();
       return;
     case "folder":
-      if (found.names.length === 0 || status.phase === "failed") return html(request, response, 200, statusPage(status));
+      if (found.names.length === 0 || status.phase === "failed")
+        return html(request, response, 200, statusPage(status));
       return html(request, response, 200, folderPage(path, found.names));
     case "none":
       if (path === "/") return html(request, response, 200, statusPage(status));

@@ -15,7 +15,7 @@ export function statusPage(status: WorkStatus): string {
   const steps = status.steps.slice(-SHOWN_STEPS).map((step) => `<li>${escapeHtml(step)}</li>`);
   return page(
     headings[status.phase],
-    `${reload}`,
+    reload,
     `<h1>${headings[status.phase]}</h1><p class="job">${escapeHtml(status.title)}</p>
 <ol>${steps.join("")}</ol><p class="text">${escapeHtml(status.text)}</p>`,
   );
@@ -23,7 +23,10 @@ export function statusPage(status: WorkStatus): string {
 
 /** @param names entries of the folder, folders with a trailing slash */
 export function folderPage(path: string, names: readonly string[]): string {
-  const items = names.map((name) => `<li><a href="${encodeURI(name).replaceAll("#", "%23").replaceAll("?", "%3F")}">${escapeHtml(name)}</a></li>`);
+  const items = names.map(
+    (name) =>
+      `<li><a href="${encodeURI(name).replaceAll("#", "%23").replaceAll("?", "%3F")}">${escapeHtml(name)}</a></li>`,
+  );
   return page(path, "", `<h1>${escapeHtml(path)}</h1><ul>${items.join("")}</ul>`);
 }
 

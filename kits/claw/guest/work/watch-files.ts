@@ -11,7 +11,8 @@ const SKIPPED = /(^|\/)(\.|node_modules\/)/;
 export function watchFiles(folder: string, tell: Tell): FSWatcher {
   const seen = new Set<string>();
   const watcher = watch(folder, { recursive: true }, (_event, name) => {
-    if (name === null || name === NOTES_FILE || seen.has(name) || SKIPPED.test(name) || !isFile(join(folder, name))) return;
+    if (name === null || name === NOTES_FILE || seen.has(name) || SKIPPED.test(name) || !isFile(join(folder, name)))
+      return;
     seen.add(name);
     tell(`wrote ${name}`);
   });

@@ -13,7 +13,8 @@ export function readMarker(path: string): DoneMarker | null {
     return JSON.parse(readFileSync(path, "utf8")) as DoneMarker;
   } catch (error) {
     // a marker that is cut off in the middle is none: the work is done again
-    if (error instanceof SyntaxError || (error instanceof Error && "code" in error && error.code === "ENOENT")) return null;
+    if (error instanceof SyntaxError || (error instanceof Error && "code" in error && error.code === "ENOENT"))
+      return null;
     throw error;
   }
 }

@@ -16,6 +16,7 @@ test("the entries, the plugin and its manifest are there, and nothing but JavaSc
   const { folder, files } = await collected();
   for (const file of ["bot.mjs", "work.mjs", "plugin/index.mjs", "plugin/openclaw.plugin.json", "plugin/package.json"])
     expect(files).toContain(file);
+  expect(files).not.toContain("tsconfig.json");
   const onDisk = await readdir(folder, { recursive: true, withFileTypes: true });
   expect(onDisk.filter((entry) => entry.isFile())).toHaveLength(files.length);
   expect(files.filter((file) => !/\.(mjs|json|md)$/.test(file))).toEqual([]);
@@ -32,7 +33,10 @@ test("every file loads by itself, without types or packages", async () => {
   const { folder, files } = await collected();
   const modules = files.filter((file) => file.endsWith(".mjs") && !["bot.mjs", "work.mjs"].includes(file));
   const load = modules.map((file) => `import ${JSON.stringify(join(folder, file))};`).join("");
-  await promisify(execFile)(process.execPath, ["--no-strip-types", "--input-type=module", "-e", load], { cwd: "/" });
+  const loaded = promisify(execFile)(process.execPath, ["--no-strip-types", "--input-type=module", "-e", load], {
+    cwd: "/",
+  });
+  await expect(loaded).resolves.toMatchObject({ stderr: "" });
 });
 
 test("an entry that is started by hand says what is missing", async () => {

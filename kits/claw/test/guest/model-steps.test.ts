@@ -9,7 +9,10 @@ test("openai: the calls since the last request, written files left to the folder
       { role: "user", content: "go" },
       { role: "assistant", tool_calls: [openaiCall("read", { path: "old" })] },
       { role: "tool", content: "..." },
-      { role: "assistant", tool_calls: [openaiCall("exec", { command: "ls\n -la" }), openaiCall("write", { path: "a" })] },
+      {
+        role: "assistant",
+        tool_calls: [openaiCall("exec", { command: "ls\n -la" }), openaiCall("write", { path: "a" })],
+      },
       { role: "tool", content: "..." },
     ],
   };
@@ -20,7 +23,13 @@ test("anthropic", () => {
   const request = {
     messages: [
       { role: "user", content: "go" },
-      { role: "assistant", content: [{ type: "text", text: "I will" }, { type: "tool_use", name: "web_fetch", input: { url: "http://x" } }] },
+      {
+        role: "assistant",
+        content: [
+          { type: "text", text: "I will" },
+          { type: "tool_use", name: "web_fetch", input: { url: "http://x" } },
+        ],
+      },
       { role: "user", content: [{ type: "tool_result" }] },
     ],
   };
@@ -29,11 +38,19 @@ test("anthropic", () => {
 
 test("responses: parallel calls are items of their own", () => {
   const call = (name: string, args: object) => ({ type: "function_call", name, arguments: JSON.stringify(args) });
-  const input = [{ role: "user" }, call("edit", { path: "a" }), call("edit", { path: "b" }), { type: "function_call_output" }];
+  const input = [
+    { role: "user" },
+    call("edit", { path: "a" }),
+    call("edit", { path: "b" }),
+    { type: "function_call_output" },
+  ];
   expect(modelSteps({ input })).toEqual(["edited a", "edited b"]);
 });
 
-test.each([null, 5, {}, { messages: "x" }, { messages: [null, { role: "assistant", tool_calls: [{ function: { name: "exec", arguments: "{" } }] }] }])(
-  "%o is no reason to fail",
-  (request) => expect(() => modelSteps(request)).not.toThrow(),
-);
+test.each([
+  null,
+  5,
+  {},
+  { messages: "x" },
+  { messages: [null, { role: "assistant", tool_calls: [{ function: { name: "exec", arguments: "{" } }] }] },
+])("%o is no reason to fail", (request) => expect(() => modelSteps(request)).not.toThrow());

@@ -1,19 +1,20 @@
 import { once } from "node:events";
-import { createServer, type IncomingHttpHeaders } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { ModelTap } from "../../guest/work/model-tap.ts";
 
-async function model(status: number, answer: string[]) {
+async function model(status: number, parts: string[]) {
   const seen: { url?: string; body: string; headers: IncomingHttpHeaders }[] = [];
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += String(chunk);
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const body = await text(request);
     seen.push({ url: request.url ?? "", body, headers: request.headers });
     response.writeHead(status, { "content-type": "text/event-stream" });
-    for (const part of answer) response.write(part);
+    for (const part of parts) response.write(part);
     response.end();
-  }).listen(0, "127.0.0.1");
+  };
+  const server = createServer((request, response) => void answer(request, response)).listen(0, "127.0.0.1");
   await once(server, "listening");
   const steps: string[] = [];
   const { port } = server.address() as AddressInfo;
@@ -29,7 +30,11 @@ async function model(status: number, answer: string[]) {
 test("requests and answers pass unchanged", async () => {
   const { tap, seen } = await model(200, ["data: 1\n\n", "data: [DONE]\n\n"]);
   const body = JSON.stringify({ messages: [{ role: "user", content: "ü" }] });
-  const response = await fetch(`${tap.baseUrl}/chat/completions`, { method: "POST", body, headers: { "x-api-key": "k" } });
+  const response = await fetch(`${tap.baseUrl}/chat/completions`, {
+    method: "POST",
+    body,
+    headers: { "x-api-key": "k" },
+  });
   expect(await response.text()).toBe("data: 1\n\ndata: [DONE]\n\n");
   expect(seen[0]).toMatchObject({ url: "/api/v1/chat/completions", body, headers: { "x-api-key": "k" } });
 });

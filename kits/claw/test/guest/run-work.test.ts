@@ -9,7 +9,13 @@ import { runWork } from "../../guest/work/run-work.ts";
 import { parseWorkLine, type WorkLine } from "../../guest/work-line.ts";
 import type { WorkJob } from "../../guest/work-spec.ts";
 
-const llm = { api: "openai-completions", base_url: "http://127.0.0.1:1/v1", model: "m", context_window: 1, max_tokens: 1 } as const;
+const llm = {
+  api: "openai-completions",
+  base_url: "http://127.0.0.1:1/v1",
+  model: "m",
+  context_window: 1,
+  max_tokens: 1,
+} as const;
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
@@ -122,7 +128,9 @@ test("stopping ends the command and all that it started, without a result", asyn
   });
   running.stop.abort();
   expect(await running.exited).toBe(143);
-  await vi.waitFor(() => expect(existsSync(`/proc/${pid}/cmdline`) && readFileSync(`/proc/${pid}/cmdline`, "utf8")).toBeFalsy());
+  await vi.waitFor(() =>
+    expect(existsSync(`/proc/${pid}/cmdline`) && readFileSync(`/proc/${pid}/cmdline`, "utf8")).toBeFalsy(),
+  );
   expect(running.lines.some((line) => parseWorkLine(line)?.claw === "done")).toBe(false);
 });
 

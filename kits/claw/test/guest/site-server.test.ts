@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,13 +27,18 @@ async function site(files: Record<string, string>) {
     rmSync(folder, { recursive: true });
   });
   const { port } = server.address() as AddressInfo;
-  return { root, status, port, get: (path: string) => fetch(`http://127.0.0.1:${port}${path}`, { redirect: "manual" }) };
+  return {
+    root,
+    status,
+    port,
+    get: (path: string) => fetch(`http://127.0.0.1:${port}${path}`, { redirect: "manual" }),
+  };
 }
 
 /** `fetch` would tidy the path up before it sends it. */
 async function rawGet(port: number, path: string): Promise<number> {
   const sent = request({ port, host: "127.0.0.1", path }).end();
-  const [response] = (await once(sent, "response")) as [import("node:http").IncomingMessage];
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
   response.resume();
   return response.statusCode ?? 0;
 }
@@ -44,18 +49,27 @@ test("files come with their type and length", async () => {
   expect(await index.text()).toBe("<h1>hi</h1>");
   expect(index.headers.get("content-type")).toBe("text/html; charset=utf-8");
   const css = await get("/a%20b/x.css");
-  expect([css.status, css.headers.get("content-type"), await css.text()]).toEqual([200, "text/css; charset=utf-8", "p{}"]);
+  expect([css.status, css.headers.get("content-type"), await css.text()]).toEqual([
+    200,
+    "text/css; charset=utf-8",
+    "p{}",
+  ]);
   expect(await (await get("/empty.js")).text()).toBe("");
 });
 
-test.each(["/../outside.txt", "/%2e%2e/outside.txt", "/..%2foutside.txt", "/x/../../outside.txt", "/link", "/%00", "/%zz"])(
-  "%s does not leave the folder",
-  async (path) => {
-    const { root, port } = await site({ "index.html": "x" });
-    symlinkSync("../outside.txt", join(root, "link"));
-    expect(await rawGet(port, path)).toBe(404);
-  },
-);
+test.each([
+  "/../outside.txt",
+  "/%2e%2e/outside.txt",
+  "/..%2foutside.txt",
+  "/x/../../outside.txt",
+  "/link",
+  "/%00",
+  "/%zz",
+])("%s does not leave the folder", async (path) => {
+  const { root, port } = await site({ "index.html": "x" });
+  symlinkSync("../outside.txt", join(root, "link"));
+  expect(await rawGet(port, path)).toBe(404);
+});
 
 test("a link to a start page outside is not followed", async () => {
   const { root, get } = await site({});

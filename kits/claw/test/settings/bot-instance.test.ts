@@ -35,7 +35,11 @@ test("no secret is in the body, all of them are to be stored", () => {
 });
 
 test("openai: the path stays inside, the key is a header that the host fills in", () => {
-  const { llm, config } = made({ OPENAI_BASE_URL: "https://router.example/api/v1", OPENAI_API_KEY: "k", OPENAI_MODEL: "m" });
+  const { llm, config } = made({
+    OPENAI_BASE_URL: "https://router.example/api/v1",
+    OPENAI_API_KEY: "k",
+    OPENAI_MODEL: "m",
+  });
   expect(llm).toMatchObject({
     upstream: "https://router.example",
     headers: { authorization: "Bearer ${secret:claw-llm-key}" },

@@ -37,7 +37,11 @@ test("telegram", () => {
 test.each([
   ["openai", { OPENAI_API_KEY: "k" }, "https://api.openai.com/v1"],
   ["anthropic", { ANTHROPIC_API_KEY: "k" }, "https://api.anthropic.com"],
-  ["openai-compatible", { OPENAI_BASE_URL: "http://127.0.0.1:11434/v1/", OPENAI_MODEL: "m" }, "http://127.0.0.1:11434/v1"],
+  [
+    "openai-compatible",
+    { OPENAI_BASE_URL: "http://127.0.0.1:11434/v1/", OPENAI_MODEL: "m" },
+    "http://127.0.0.1:11434/v1",
+  ],
 ])("%s is chosen by what is set", (kind, env, baseUrl) => {
   expect(loadSettings(env).llm).toMatchObject({ kind, baseUrl });
 });

@@ -61,4 +61,4 @@ const secondsOrNever = (seconds: number) => (Number.isFinite(seconds) ? seconds 
 const workspaceOf = (text: string, cwd: string) =>
   text.startsWith(".") || text.includes("/") ? resolve(cwd, text) : text;
 
-export const collect = (text: string, before: string[] = []): string[] => [...before, text];
+const collect = (text: string, before: string[] = []): string[] => [...before, text];

@@ -5,7 +5,7 @@ import type { Palette } from "./palette.ts";
 import { fields, table } from "./table.ts";
 
 /** The state as people read it: a stopped instance that nothing may wake is `disabled`. */
-export function stateText(instance: InstanceView, palette: Palette): string {
+function stateText(instance: InstanceView, palette: Palette): string {
   if (!instance.enabled) return palette.dim("disabled");
   switch (instance.state) {
     case "running":

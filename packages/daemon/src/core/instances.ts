@@ -276,7 +276,7 @@ function* bindingSecrets(spec: InstanceSpec): Generator<string> {
 }
 
 const newObservation = (now: string): Observation => ({
-  state: "starting",
+  state: "stopped",
   boot: 0,
   imageDigest: null,
   lastActiveAt: now,

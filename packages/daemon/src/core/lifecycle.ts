@@ -165,7 +165,9 @@ export class Lifecycle {
   async #boot(reason: string): Promise<void> {
     this.#bootAbort = new AbortController();
     const boot = this.#boots + 1;
-    this.#journal.transition({ state: "starting", boot, exitCode: null, failure: null, stoppedAt: null }, reason);
+    const patch = { state: "starting", boot, exitCode: null, failure: null, stoppedAt: null } as const;
+    if (this.state === "starting") this.#journal.note(patch);
+    else this.#journal.transition(patch, reason);
     const pullLog = new PullLog((message) => this.#journal.progress(message));
     const [token, observer] = [this.#tokenKeeper(), this.#observer(boot)];
     try {

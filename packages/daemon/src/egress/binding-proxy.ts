@@ -41,6 +41,8 @@ export class BindingProxy {
     stream.on("error", () => stream.destroy());
     this.#callers.set(stream, { binding, hold });
     this.#server.emit("connection", stream);
+    // the server reads the socket's handle by itself: what was read ahead would wait for ever
+    stream.resume();
   }
 
   #forward(request: http.IncomingMessage, response: http.ServerResponse): void {

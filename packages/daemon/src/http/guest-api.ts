@@ -38,6 +38,8 @@ export class GuestApi {
     stream.on("error", () => stream.destroy());
     this.#callers.set(stream, instance);
     this.#app.server.emit("connection", stream);
+    // the server reads the socket's handle by itself: what was read ahead would wait for ever
+    stream.resume();
   }
 
   /** An instance is not idle while it waits for an answer. */

@@ -1,9 +1,9 @@
-import { appendFile, mkdir, rename, rm, stat } from "node:fs/promises";
-import { createReadStream, existsSync } from "node:fs";
-import { createInterface } from "node:readline";
+import { appendFile, mkdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { LogLine } from "@aegis/protocol/instance";
 import type { LogQuery, Logs } from "../core/logs.ts";
+import { LogSnapshot } from "./log-snapshot.ts";
 
 const ROTATE_BYTES = 8 * 1024 * 1024;
 /** Lines that wait for the disk; beyond this the oldest are dropped, and a line says how many. */
@@ -16,6 +16,8 @@ interface Book {
   pendingBytes: number;
   dropped: number;
   writing: Promise<void> | null;
+  /** to be called when no write is under way: then the files and `pending` together are the whole log */
+  betweenWrites: (() => void)[];
   bytes: number | null;
   followers: Set<(line: LogLine | null) => void>;
 }
@@ -47,10 +49,12 @@ export class LogFiles implements Logs {
   async *read(instanceId: string, query: LogQuery, signal: AbortSignal): AsyncGenerator<LogLine> {
     const live = new LiveLines(signal);
     const book = this.#book(instanceId);
-    await book.writing;
-    if (query.follow === true) book.followers.add(live.push);
     try {
-      yield* await this.#stored(instanceId, query);
+      const snapshot = await betweenWrites(book, () => {
+        if (query.follow === true) book.followers.add(live.push);
+        return new LogSnapshot([this.#older(instanceId), this.#newer(instanceId)], book.pending);
+      });
+      yield* await select(snapshot, query);
       if (query.follow === true) yield* live.lines();
     } finally {
       book.followers.delete(live.push);
@@ -64,29 +68,17 @@ export class LogFiles implements Logs {
     for (const tell of book.followers) tell(null);
     this.#books.delete(instanceId);
     await rm(this.#folder(instanceId), { recursive: true, force: true });
+    await rmdir(join(this.#root, instanceId)).catch(unlessUsedOrGone);
   }
 
   async flush(): Promise<void> {
     for (const book of this.#books.values()) while (book.writing !== null) await book.writing;
   }
 
-  async #stored(instanceId: string, { tail, since }: LogQuery): Promise<LogLine[]> {
-    const lines: LogLine[] = [];
-    for (const file of [this.#older(instanceId), this.#newer(instanceId)]) {
-      if (!existsSync(file)) continue;
-      for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
-        const line = parse(text);
-        if (line === null || (since !== undefined && line.ts < since)) continue;
-        lines.push(line);
-        if (tail !== undefined && lines.length > tail) lines.shift();
-      }
-    }
-    return lines;
-  }
-
   #startWriting(instanceId: string, book: Book): void {
     book.writing ??= this.#write(instanceId, book).finally(() => {
       book.writing = null;
+      for (const look of book.betweenWrites.splice(0)) look();
       if (book.pending.length > 0) this.#startWriting(instanceId, book);
     });
   }
@@ -95,6 +87,7 @@ export class LogFiles implements Logs {
     try {
       await mkdir(this.#folder(instanceId), { recursive: true, mode: 0o700 });
       while (book.pending.length > 0) {
+        for (const look of book.betweenWrites.splice(0)) look();
         const batch = this.#takeBatch(book);
         await this.#rotate(instanceId, book);
         await appendFile(this.#newer(instanceId), batch, { mode: 0o600 });
@@ -131,7 +124,10 @@ export class LogFiles implements Logs {
   #book(instanceId: string): Book {
     const known = this.#books.get(instanceId);
     if (known !== undefined) return known;
-    const book: Book = { pending: [], pendingBytes: 0, dropped: 0, writing: null, bytes: null, followers: new Set() };
+    const book: Book = {
+      ...{ pending: [], pendingBytes: 0, dropped: 0, bytes: null },
+      ...{ writing: null, betweenWrites: [], followers: new Set() },
+    };
     this.#books.set(instanceId, book);
     return book;
   }
@@ -141,14 +137,32 @@ export class LogFiles implements Logs {
   #older = (instanceId: string): string => join(this.#folder(instanceId), "log.1.ndjson");
 }
 
-/** A line that a crash cut in half is skipped. */
-function parse(text: string): LogLine | null {
-  try {
-    return JSON.parse(text) as LogLine;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
+/** The instance's folder is not ours alone: whoever leaves it last removes it. */
+function unlessUsedOrGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOTEMPTY" && error.code !== "ENOENT") throw error;
+}
+
+function betweenWrites<T>(book: Book, look: () => T): Promise<T> {
+  if (book.writing === null) return Promise.resolve(look());
+  return new Promise((resolve, reject) => {
+    book.betweenWrites.push(() => {
+      try {
+        resolve(look());
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+  });
+}
+
+async function select(snapshot: LogSnapshot, { tail, since }: LogQuery): Promise<LogLine[]> {
+  const lines: LogLine[] = [];
+  for await (const line of snapshot.lines()) {
+    if (since !== undefined && line.ts < since) continue;
+    lines.push(line);
+    if (tail !== undefined && lines.length > tail) lines.shift();
   }
+  return lines;
 }
 
 /** Lines that arrive while a reader is busy with the stored ones, and later. */

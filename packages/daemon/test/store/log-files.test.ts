@@ -44,6 +44,19 @@ describe("LogFiles", () => {
     await logs.flush();
   });
 
+  it("follows exactly, wherever in a stream of lines a reader comes in", async () => {
+    const { logs } = open();
+    const readers: Promise<string[]>[] = [];
+    for (let n = 0; n < 1000; n++) {
+      logs.append("i", line(String(n)));
+      if (n % 40 === 0) readers.push(take(logs.read("i", { follow: true }, never), 1000));
+      if (n % 7 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const all = Array.from({ length: 1000 }, (_, n) => String(n));
+    for (const taken of await Promise.all(readers)) expect(taken).toEqual(all);
+    await logs.flush();
+  });
+
   it("ends followers when the instance is deleted or the reader leaves", async () => {
     const { root, logs } = open();
     logs.append("i", line("a"));

@@ -45,7 +45,7 @@ export async function bootMachine(
   await Promise.all([writeBootFiles(host, place, disk, spec), makeDisk(disk), place.cgroup.createV2()]);
   signal?.throwIfAborted();
   const socket = await listenForHarness(socketPath(place.folder));
-  const output = await runScript(host, place, spec, socket).finally(async () => socket.close());
+  const output = await bootWith(host, place, spec, socket);
   try {
     const identity = await findInit(host, place, output);
     const { instanceId, boot } = spec;
@@ -94,6 +94,20 @@ async function writeBootFiles(host: BootHost, place: BootPlace, disk: string, sp
   const address = host.block.address(place.slot);
   const { gateway } = host.block;
   await fillBootFolder(place.folder, { ...spec, disk, config, address, gateway });
+}
+
+/** The host's own end of the socket goes before anybody dials: it would take a connection that is the harness's. */
+async function bootWith(
+  host: BootHost,
+  place: BootPlace,
+  spec: MachineSpec,
+  socket: ListeningSocket,
+): Promise<BootOutput> {
+  try {
+    return await runScript(host, place, spec, socket);
+  } finally {
+    await socket.close();
+  }
 }
 
 function runScript(host: BootHost, place: BootPlace, spec: MachineSpec, socket: ListeningSocket): Promise<BootOutput> {

@@ -78,7 +78,11 @@ export class ContainerDriver implements Driver {
     const group = new Cgroup(prepared.layout, groupPath);
     const places = new MachinePlaces(this.#runFolder, group, this.#network);
     const block = await this.#network.start();
-    const dns = await this.#startDns();
+    const dns = await this.#startDns().catch(async (error: unknown) => {
+      await this.#network.close();
+      await places.close();
+      throw error;
+    });
     this.#started = { host: { ...prepared, block, harnessDir, owner }, places, dns };
     if (!prepared.limits.memory) log("this host has no memory control group: instances run without a memory limit");
   }

@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { Chat } from "../../guest/plugin/chat.ts";
+import type { DeliveryContext } from "../../guest/plugin/openclaw-api.ts";
+import type { PluginConfig } from "../../guest/plugin/plugin-config.ts";
+import { StayAwake } from "../../guest/plugin/stay-awake.ts";
+import { type Client, WorkDesk } from "../../guest/plugin/work-desk.ts";
+import { WorkStore } from "../../guest/plugin/work-store.ts";
+import { WorkTeller } from "../../guest/plugin/work-teller.ts";
+import { runTool, toolSpecs, type WorkParts } from "../../guest/plugin/work-tools.ts";
+import { WorkWatcher } from "../../guest/plugin/work-watcher.ts";
+import { GuestApiDouble } from "./guest-api-double.ts";
+
+export const ann: Client = { session: "ann", agent: "main", chat: { channel: "telegram", to: "telegram:1" } };
+export const ben: Client = { session: "ben", agent: "main", chat: { channel: "telegram", to: "telegram:2" } };
+
+/** What people see: each message with its newest text. */
+export class ChatDouble implements Chat {
+  readonly messages: { to: string; text: string }[] = [];
+  edits = 0;
+  failures = 0;
+
+  reaches(to: DeliveryContext): boolean {
+    return to.channel === "telegram";
+  }
+
+  send(to: DeliveryContext, text: string): Promise<number> {
+    if (this.failures > 0) {
+      this.failures -= 1;
+      return Promise.reject(new Error("the relay is away"));
+    }
+    return Promise.resolve(this.messages.push({ to: to.to ?? "", text }) - 1);
+  }
+
+  edit(_to: DeliveryContext, message: number, text: string): Promise<void> {
+    this.edits += 1;
+    const sent = this.messages[message];
+    if (sent === undefined) return Promise.reject(new Error(`no message ${message}`));
+    sent.text = text;
+    return Promise.resolve();
+  }
+
+  get texts(): string[] {
+    return this.messages.map(({ text }) => text);
+  }
+}
+
+/** The plugin without OpenClaw around it, on a Guest API stand-in. */
+export async function plugin() {
+  const folder = mkdtempSync(join(tmpdir(), "claw-kit-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const { double, api } = await GuestApiDouble.start();
+  const chat = new ChatDouble();
+  const informed: { text: string; wake: boolean }[] = [];
+  const errors: string[] = [];
+  const config: PluginConfig = {
+    state_file: join(folder, "state", "claw-kit.json"),
+    chat: { api_root: "", bot_token: "" },
+    llm: {
+      api: "openai-completions",
+      base_url: "http://127.0.0.1:8082/v1",
+      model: "m",
+      context_window: 1,
+      max_tokens: 1,
+    },
+    work: {
+      image: "claw",
+      memory_mb: 1536,
+      max_memory_mb: 4096,
+      vcpus: 1,
+      pause_after_idle_s: 60,
+      stop_after_paused_s: 300,
+    },
+  };
+  /** One life of the gateway. */
+  const boot = () => {
+    const onError = (what: string, error: unknown) => void errors.push(`${what}: ${String(error)}`);
+    const store = new WorkStore(config.state_file);
+    const awake = new StayAwake(api, (error) => onError("awake", error));
+    const audience = new WorkTeller({
+      chat,
+      store,
+      minEditMs: 0,
+      onError,
+      informAgent: (_work, text, wake) => void informed.push({ text, wake }),
+      retryAfterMs: [1, 1],
+    });
+    const watcher = new WorkWatcher({ api, store, awake, audience, onError, pollMs: 20 });
+    onTestFinished(async () => {
+      awake.close();
+      await watcher.close();
+    });
+    const parts: WorkParts = { api, store, watcher, desk: new WorkDesk(api, store, config) };
+    const run = (tool: string, client: Client, params: Record<string, unknown> = {}) => {
+      const spec = toolSpecs.find(({ name }) => name === tool);
+      if (spec === undefined) throw new Error(`no tool ${tool}`);
+      return runTool(spec, parts, client, params);
+    };
+    return { ...parts, watcher, awake, run };
+  };
+  return { double, chat, informed, errors, config, boot };
+}

@@ -1,0 +1,140 @@
+import { expect, test } from "vitest";
+import { toolSpecs } from "../../guest/plugin/work-tools.ts";
+import manifest from "../../guest/plugin/openclaw.plugin.json" with { type: "json" };
+import { ann, ben, plugin } from "./plugin-fixture.ts";
+
+test("the manifest names every tool, or OpenClaw hides it", () => {
+  expect(manifest.contracts.tools).toEqual(toolSpecs.map(({ name }) => name));
+});
+
+test("a task gets an instance with the model, a site and a workspace of its own", async () => {
+  const { double, boot } = await plugin();
+  const answer = await boot().run("work_spawn", ann, { task: "build a site", image: "", ports: null });
+  expect(answer).toContain("Started work-1");
+  expect(answer).not.toContain("http://");
+  const [body] = double.spawned;
+  expect(body).toMatchObject({
+    handle: "work-1",
+    workspace: "work-1",
+    image_ref: "claw",
+    command: ["node", "/opt/claw/work.mjs"],
+    exposes: [8080],
+    bindings: ["llm"],
+    memory_mb: 1536,
+  });
+  expect(JSON.parse(body?.env?.["CLAW_WORK"] ?? "")).toMatchObject({
+    port: 8080,
+    job: { kind: "task", task: "build a site" },
+  });
+});
+
+test("a command gets no model; with ports it is a server", async () => {
+  const { double, boot } = await plugin();
+  const { run } = boot();
+  await run("work_spawn", ann, { command: "make" });
+  await run("work_spawn", ann, { command: "serve", ports: [3000, "3001", 3000] });
+  expect(double.spawned.map(({ bindings, exposes }) => ({ bindings, exposes }))).toEqual([
+    { bindings: [], exposes: [] },
+    { bindings: [], exposes: [3000, 3001] },
+  ]);
+  expect(JSON.parse(double.spawned[1]?.env?.["CLAW_WORK"] ?? "")).toMatchObject({ port: 3000, job: { server: true } });
+});
+
+test("another image runs the command itself, and cannot take a task", async () => {
+  const { double, boot } = await plugin();
+  const { run } = boot();
+  expect(await run("work_spawn", ann, { task: "x", image: "python:3" })).toContain(
+    "needs the agent of the default image",
+  );
+  await run("work_spawn", ann, { command: "python -V", image: "python:3" });
+  expect(double.spawned[0]).toMatchObject({ image_ref: "python:3", command: ["sh", "-c", "python -V"] });
+});
+
+test("names are numbers that are never used twice, or what the model says", async () => {
+  const { double, boot } = await plugin();
+  const { run } = boot();
+  await run("work_spawn", ann, { task: "one" });
+  double.children.length = 0;
+  await run("work_spawn", ann, { task: "two" });
+  await run("work_spawn", ann, { task: "three", name: "Lobster Site!" });
+  expect(double.spawned.map(({ handle }) => handle)).toEqual(["work-1", "work-2", "work-lobster-site"]);
+  expect(await run("work_spawn", ann, { task: "four", name: "lobster-site" })).toContain("exists already");
+  expect(await run("work_spawn", ann, { task: "five", name: "../.." })).toContain("no name");
+});
+
+test("a name that somebody else has is passed over", async () => {
+  const { double, boot } = await plugin();
+  double.refusal = { status: 409, body: { error: "taken", code: "handle_taken" } };
+  expect(await boot().run("work_spawn", ann, { task: "one" })).toContain("Started work-2");
+});
+
+test("the same task twice is one", async () => {
+  const { double, boot } = await plugin();
+  const { run } = boot();
+  await run("work_spawn", ann, { task: "one" });
+  expect(await run("work_spawn", ann, { task: "one" })).toContain("work-1 is doing exactly this already");
+  expect(double.spawned).toHaveLength(1);
+});
+
+test.each([
+  [{}, 'either "task" or "command"'],
+  [{ task: "a", command: "b" }, 'either "task" or "command"'],
+  [{ task: "a", memory_mb: 9000 }, "at most 4096 MB"],
+  [{ task: "a", memory_mb: "lots" }, "memory_mb"],
+  [{ task: "a", ports: [70_000] }, "1 to 65535"],
+  [{ task: "a", ports: "80" }, "list of port numbers"],
+  [{ task: 5 }, "must be text"],
+])("a wish that cannot be met is answered: %o", async (params, reason) => {
+  const { double, boot } = await plugin();
+  expect(await boot().run("work_spawn", ann, params)).toContain(reason);
+  expect(double.spawned).toEqual([]);
+});
+
+test("what the host refuses is said in its words", async () => {
+  const { double, boot } = await plugin();
+  double.refusal = { status: 422, body: { error: "8 of 8 children exist", code: "capability_refused" } };
+  expect(await boot().run("work_spawn", ann, { task: "x" })).toBe(
+    "work_spawn failed. The host does not allow it: 8 of 8 children exist",
+  );
+});
+
+test("a chat sees its own work only, by name or the newest", async () => {
+  const { boot } = await plugin();
+  const { run } = boot();
+  await run("work_spawn", ann, { task: "one" });
+  await run("work_spawn", ann, { task: "two" });
+  await run("work_spawn", ben, { task: "three" });
+  expect(await run("work_list", ann)).toBe("work-2: running, working (two)\nwork-1: running, working (one)");
+  expect(await run("work_status", ann)).toContain("work-2: running");
+  expect(await run("work_status", ann, { name: "1" })).toContain("work-1: running");
+  for (const tool of ["work_status", "work_logs", "work_stop", "work_preview"])
+    expect(await run(tool, ann, { name: "work-3" })).toContain('no work named "work-3"');
+  expect(await run("work_list", { ...ann, session: "stranger" })).toBe("This chat has no work instance.");
+});
+
+test("logs are for people", async () => {
+  const { double, boot } = await plugin();
+  const { run } = boot();
+  await run("work_spawn", ann, { task: "one" });
+  double.log("work-1", "plain");
+  double.log("work-1", { claw: "progress", text: "wrote index.html" });
+  expect(await run("work_logs", ann)).toBe("work-1:\nplain\n• wrote index.html");
+  expect(await run("work_logs", ann, { tail: 1 })).toBe("work-1:\n• wrote index.html");
+});
+
+test("a command in a stopped instance starts it first", async () => {
+  const { double, boot } = await plugin();
+  const { run } = boot();
+  await run("work_spawn", ann, { task: "one" });
+  expect(await run("work_stop", ann)).toContain("stopped");
+  expect(double.child("work-1").state).toBe("stopped");
+  expect(await run("work_exec", ann, { command: "echo hi" })).toBe("hi\nexit code 0");
+  expect(double.child("work-1").state).toBe("running");
+});
+
+test("links on demand", async () => {
+  const { boot } = await plugin();
+  const { run } = boot();
+  await run("work_spawn", ann, { task: "one" });
+  expect(await run("work_preview", ann)).toBe("http://127.0.0.1:20010");
+});

@@ -1,0 +1,148 @@
+import { readFileSync } from "node:fs";
+import { expect, test, vi } from "vitest";
+import { ann, plugin } from "./plugin-fixture.ts";
+
+const progress = (text: string) => ({ claw: "progress", text });
+const done = { claw: "done", ok: true, text: "I made it.", seconds: 75, site: true };
+
+test("progress is one message that is edited, the end another with the link, once", async () => {
+  const { double, chat, informed, boot } = await plugin();
+  const { run, watcher, awake, store } = boot();
+  await run("work_spawn", ann, { task: "build a site" });
+  double.log("work-1", progress("starting the agent"));
+  await vi.waitFor(() => expect(chat.texts).toEqual(["🛠 work-1: build a site\n⏳ starting the agent"]));
+  expect(double.leases.size).toBe(1);
+  double.log("work-1", progress("wrote index.html"));
+  double.log("work-1", done);
+  await watcher.idle();
+  expect(chat.messages).toEqual([
+    { to: "telegram:1", text: "🛠 work-1: build a site\n✓ starting the agent\n✓ wrote index.html" },
+    { to: "telegram:1", text: "✅ work-1 is done after 1 min 15 s.\nI made it.\n\nhttp://127.0.0.1:20010" },
+  ]);
+  expect(informed).toEqual([{ text: expect.stringContaining("do not repeat it"), wake: false }]);
+  expect(store.running()).toEqual([]);
+  await awake.settled();
+  expect(double.leases.size).toBe(0);
+});
+
+test("work that has nothing to look at has no link", async () => {
+  const { double, chat, boot } = await plugin();
+  const { run, watcher } = boot();
+  await run("work_spawn", ann, { task: "count" });
+  double.log("work-1", { ...done, site: false });
+  await watcher.idle();
+  expect(chat.texts.at(-1)).not.toContain("http");
+});
+
+test("a bot that starts again takes up the same message", async () => {
+  const { double, chat, boot } = await plugin();
+  const first = boot();
+  await first.run("work_spawn", ann, { task: "build" });
+  double.log("work-1", progress("one"));
+  await vi.waitFor(() => expect(first.store.running()[0]?.progress_message).toBe(0));
+  await first.watcher.close();
+
+  double.log("work-1", progress("two"));
+  double.log("work-1", done);
+  const second = boot();
+  for (const work of second.store.running()) second.watcher.watch(work);
+  await second.watcher.idle();
+  expect(chat.texts).toHaveLength(2);
+  expect(chat.texts[0]).toContain("✓ two");
+  expect(boot().store.running()).toEqual([]);
+});
+
+test("a log that breaks off is read again, and nothing is told twice", async () => {
+  const { double, chat, boot } = await plugin();
+  const { run, watcher } = boot();
+  await run("work_spawn", ann, { task: "build" });
+  double.log("work-1", progress("one"));
+  await vi.waitFor(() => expect(chat.texts).toHaveLength(1));
+  double.cutFollowers();
+  double.log("work-1", done);
+  await watcher.idle();
+  expect(chat.texts).toHaveLength(2);
+});
+
+test("the link comes though the chat is away for a moment", async () => {
+  const { double, chat, informed, boot } = await plugin();
+  const { run, watcher } = boot();
+  await run("work_spawn", ann, { task: "build" });
+  chat.failures = 2;
+  double.log("work-1", done);
+  await watcher.idle();
+  expect(chat.texts.filter((text) => text.includes("http"))).toHaveLength(1);
+  expect(informed[0]?.wake).toBe(false);
+});
+
+test("an agent whose chat cannot be reached is woken instead", async () => {
+  const { double, informed, boot } = await plugin();
+  const { run, watcher } = boot();
+  await run("work_spawn", { ...ann, chat: null }, { task: "build" });
+  double.log("work-1", done);
+  await watcher.idle();
+  expect(informed).toEqual([{ text: expect.stringContaining("http://127.0.0.1:20010"), wake: true }]);
+});
+
+test.each([
+  [
+    "out of memory",
+    { state: "failed", failure: "out of memory", exit_code: 137 },
+    "process exited (code 137): out of memory",
+    "❌ work-1 failed: it ran out of memory (it had 1536 MB)",
+  ],
+  [
+    "an exit",
+    { state: "stopped", failure: null, exit_code: 2 },
+    "process exited (code 2)",
+    "❌ work-1 failed: its process ended with exit code 2.\nlast words",
+  ],
+  [
+    "a stop",
+    { state: "stopped", failure: null, exit_code: 143 },
+    "process exited (code 143): stopped by its parent",
+    "⏹ work-1 was stopped before it was done.",
+  ],
+  [
+    "success of a plain command",
+    { state: "stopped", failure: null, exit_code: 0 },
+    "process exited (code 0)",
+    "✅ work-1 is done.",
+  ],
+  [
+    "a boot that failed without a line",
+    { state: "failed", failure: "image not found", exit_code: null },
+    null,
+    "❌ work-1 failed: image not found",
+  ],
+])("an instance that ends by itself: %s", async (_what, state, line, text) => {
+  const { double, chat, boot } = await plugin();
+  const { run, watcher } = boot();
+  await run("work_spawn", ann, { task: "build" });
+  double.log("work-1", "last words");
+  if (line !== null) double.log("work-1", line, "system");
+  // the daemon writes the line before the state
+  Object.assign(double.child("work-1"), state);
+  await watcher.idle();
+  expect(chat.texts).toHaveLength(1);
+  expect(chat.texts[0]).toContain(text);
+});
+
+test("an instance that was deleted is told once", async () => {
+  const { double, chat, boot } = await plugin();
+  const { run, watcher } = boot();
+  await run("work_spawn", ann, { task: "build" });
+  double.children.length = 0;
+  await watcher.idle();
+  expect(chat.texts).toEqual(["❌ work-1 failed: it has been deleted."]);
+});
+
+test("the state file says whose work it is", async () => {
+  const { config, boot } = await plugin();
+  await boot().run("work_spawn", ann, { task: "build" });
+  expect(JSON.parse(readFileSync(config.state_file, "utf8"))).toMatchObject({
+    version: 1,
+    last_number: 1,
+    work: [{ handle: "work-1", session: "ann", phase: "running" }],
+  });
+});

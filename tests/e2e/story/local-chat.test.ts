@@ -1,0 +1,111 @@
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { waitForInstance } from "@aegis/sdk/instance-watch";
+import { launchBrowser } from "../browser.ts";
+import { KitFixture } from "../kit-fixture.ts";
+
+const kit = new KitFixture();
+let browser: Browser;
+let chat: Page;
+let chatUrl: string;
+let siteUrl: string;
+
+async function say(text: string): Promise<void> {
+  const box = chat.getByRole("textbox");
+  await box.fill(text);
+  await box.press("Enter");
+}
+
+const state = (wanted: string) => waitForInstance(kit.client, "work-1", (instance) => instance.state === wanted);
+const headline = async (page: Page) => (await page.getByRole("heading").first().textContent()) ?? "";
+
+async function openSite(): Promise<void> {
+  const page = await browser.newPage();
+  await page.goto(siteUrl);
+  expect(await headline(page)).toMatch(/lobster/i);
+  await page.close();
+}
+
+async function taskRuns(): Promise<number> {
+  let runs = 0;
+  for await (const { line } of kit.client.instances.logs("work-1")) if (line.includes("starting the agent")) runs += 1;
+  return runs;
+}
+
+/** Each step goes on from the one before. */
+describe("the story, in the browser", { timeout: 180_000 }, () => {
+  beforeAll(async () => {
+    chatUrl = await kit.start("Chat", "--idle", "8");
+    browser = await launchBrowser();
+    chat = await browser.newPage();
+    await chat.goto(chatUrl);
+  }, 900_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    expect(await kit.remove()).toEqual([]);
+  }, 120_000);
+
+  it("a second start says where the first one is", async () => {
+    const { code, output } = await kit.startAgain();
+    expect(output + kit.output.join("\n")).toContain(chatUrl);
+    expect(code).toBe(1);
+  });
+
+  it("labels the demo model as such", async () => {
+    await expect(chat.getByText("offline demo model").first().isVisible()).resolves.toBe(true);
+  });
+
+  it("starts the work and says so", async () => {
+    await say("build me a website about lobsters");
+    await chat.getByText(/I have started a work instance/).waitFor({ timeout: 120_000 });
+    expect(await kit.aegis("instance", "list")).toEqual(
+      expect.arrayContaining([expect.objectContaining({ handle: "work-1", parent_id: expect.stringMatching(/^inst-/) })]),
+    );
+  });
+
+  it("shows progress, then the link, exactly once", async () => {
+    await chat.getByText(/wrote index\.html/).waitFor({ timeout: 120_000 });
+    const link = chat.getByRole("link", { name: /^http:\/\/127\.0\.0\.1:\d+\/?$/ });
+    await link.first().waitFor({ timeout: 120_000 });
+    siteUrl = (await link.first().getAttribute("href")) ?? "";
+    expect(await link.count()).toBe(1);
+  });
+
+  it("the link opens the page", openSite);
+
+  it("shows the logs of the work instance", async () => {
+    await say("show me the logs");
+    await chat.getByText(/serving \/workspace\/site on port 8080/).waitFor({ timeout: 60_000 });
+  });
+
+  it("pauses when idle, and opening the link wakes it", async () => {
+    await state("paused");
+    await openSite();
+    expect((await kit.client.instances.get("work-1")).state).toBe("running");
+  });
+
+  it("after a stop the link boots it again, and the task is not done again", async () => {
+    await kit.aegis("instance", "stop", "work-1");
+    await state("stopped");
+    await openSite();
+    expect(await taskRuns()).toBe(1);
+  });
+
+  it("stops it when told to", async () => {
+    await say("stop it");
+    await state("stopped");
+    await chat.getByText(/stopped/i).first().waitFor();
+  });
+
+  it("Ctrl-C ends everything, and the next start does none of the setting up again", async () => {
+    expect(await kit.interrupt()).not.toBeNull();
+    await expect(kit.client.status()).rejects.toMatchObject({ code: "unavailable" });
+    kit.output.length = 0;
+    expect(await kit.start("Chat", "--idle", "8")).toBe(chatUrl);
+    expect(kit.output.join("\n")).not.toMatch(/installing|building|bundling/);
+    await chat.goto(chatUrl);
+    await chat.getByText("build me a website about lobsters").first().waitFor();
+    await openSite();
+  });
+});

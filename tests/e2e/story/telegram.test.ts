@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { waitForInstance } from "@aegis/sdk/instance-watch";
+import { startBotApiDouble } from "../bot-api-double.ts";
+import type { BotApiDouble } from "../bot-api-double.ts";
+import { KitFixture } from "../kit-fixture.ts";
+
+const TOKEN = "4242:canary-of-the-real-token";
+let telegram: BotApiDouble;
+let kit: KitFixture;
+let siteUrl: string;
+
+const state = (wanted: string) => waitForInstance(kit.client, "work-1", (instance) => instance.state === wanted);
+const message = (pattern: RegExp) => telegram.waitForMessage(({ text }) => pattern.test(text), 120_000);
+
+async function openSite(): Promise<void> {
+  const page = await fetch(siteUrl);
+  expect(page.status).toBe(200);
+  expect(await page.text()).toMatch(/lobster/i);
+}
+
+/** Each step goes on from the one before. */
+describe("the story, over Telegram", { timeout: 180_000 }, () => {
+  beforeAll(async () => {
+    telegram = await startBotApiDouble({ token: TOKEN });
+    kit = new KitFixture({
+      TELEGRAM_BOT_TOKEN: TOKEN,
+      TELEGRAM_API_ROOT: telegram.url,
+      TELEGRAM_ALLOW_FROM: "42",
+    });
+    await kit.start("Chat", "--idle", "8");
+  }, 900_000);
+
+  afterAll(async () => {
+    const left = await kit?.remove();
+    await telegram?.close();
+    expect(left).toEqual([]);
+  }, 120_000);
+
+  it("wakes the bot that had gone to sleep and starts the work", async () => {
+    await waitForInstance(kit.client, "claw-bot", (instance) => instance.state === "paused");
+    telegram.say("build me a website about lobsters");
+    await message(/I have started a work instance/);
+    expect(await kit.aegis("instance", "list")).toEqual(
+      expect.arrayContaining([expect.objectContaining({ handle: "work-1" })]),
+    );
+  });
+
+  it("reports progress and sends a link that opens", async () => {
+    await message(/wrote index\.html/);
+    const { text } = await message(/http:\/\/127\.0\.0\.1:\d+/);
+    siteUrl = /http:\/\/127\.0\.0\.1:\d+/.exec(text)?.[0] ?? "";
+    await openSite();
+  });
+
+  it("shows the logs, pauses when idle, wakes, boots after a stop", async () => {
+    telegram.say("show me the logs");
+    await message(/serving \/workspace\/site on port 8080/);
+    await state("paused");
+    await openSite();
+    await kit.aegis("instance", "stop", "work-1");
+    await openSite();
+    expect((await kit.client.instances.get("work-1")).state).toBe("running");
+  });
+
+  it("stops it when told to", async () => {
+    telegram.say("stop it");
+    await state("stopped");
+  });
+
+  it("lets nobody else in", async () => {
+    const update = telegram.say("build me a website about spies", 666);
+    await telegram.waitUntilConfirmed(update, 60_000);
+    expect((await kit.client.instances.list()).map(({ handle }) => handle).toSorted()).toEqual(["claw-bot", "work-1"]);
+  });
+
+  it("keeps the real token out of the bot", async () => {
+    const search = "grep -rlF canary-of-the-real /proc/[0-9]*/environ /proc/[0-9]*/cmdline /workspace /tmp /etc /opt /run 2>/dev/null; true";
+    const found: string[] = [];
+    for await (const step of kit.client.instances.exec("claw-bot", { command: ["sh", "-c", search] })) {
+      if ("line" in step) found.push(step.line);
+    }
+    // the search itself names what it looks for
+    expect(found.filter((file) => !file.startsWith("/proc/"))).toEqual([]);
+    expect(kit.output.join("\n")).not.toContain("canary");
+  });
+});

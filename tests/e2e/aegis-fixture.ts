@@ -1,5 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -42,6 +41,11 @@ export async function startAegis(options: AegisOptions = {}): Promise<Aegis> {
   const aegis = new Aegis(mkdtempSync("/tmp/aegis-e2e-"), options);
   try {
     await aegis.start();
+  } catch (error) {
+    rmSync(aegis.home, { recursive: true, force: true });
+    throw error;
+  }
+  try {
     await importImages(aegis.client, options.images ?? ["busybox"]);
     return aegis;
   } catch (error) {
@@ -62,6 +66,7 @@ export class Aegis {
     this.env = {
       PATH: process.env["PATH"] ?? "",
       AEGIS_RUNTIME: process.env["AEGIS_RUNTIME"] ?? "auto",
+      ...(process.env["AEGIS_SUBNET"] === undefined ? {} : { AEGIS_SUBNET: process.env["AEGIS_SUBNET"] }),
       AEGIS_ROUTER_PORT: "0",
       AEGIS_DEFAULT_IMAGE: IMAGES[images[0] ?? "busybox"],
       ...env,

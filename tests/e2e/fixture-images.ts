@@ -62,7 +62,8 @@ const layers: Record<FixtureImage, TestLayer> = {
         "www/cgi-bin/handle": "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nhostname\n",
       };
       makeBusyboxRootfs(folder, { mapped: false, files });
-      for (const path of ["bin/guest-api", "bin/ws-server", "www/cgi-bin/handle"]) await chmod(join(folder, path), 0o755);
+      for (const path of ["bin/guest-api", "bin/ws-server", "www/cgi-bin/handle"])
+        await chmod(join(folder, path), 0o755);
     },
   },
   bare: {

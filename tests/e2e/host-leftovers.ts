@@ -52,7 +52,8 @@ export class HostLeftovers {
     return readdirSync("/proc")
       .filter((pid) => /^\d+$/.test(pid) && pid !== own)
       .filter(
-        (pid) => procText(pid, "cgroup").includes(`/aegis/${this.#key}`) || procText(pid, "cmdline").includes(this.#home),
+        (pid) =>
+          procText(pid, "cgroup").includes(`/aegis/${this.#key}`) || procText(pid, "cmdline").includes(this.#home),
       )
       .map((pid) => `process ${pid}: ${procText(pid, "cmdline").replaceAll("\0", " ").slice(0, 120)}`);
   }

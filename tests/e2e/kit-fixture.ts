@@ -11,7 +11,7 @@ import { HostLeftovers } from "./host-leftovers.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** The claw image takes a minute to build, so every test of a checkout shares one store. */
-export const SHARED_IMAGES = join(ROOT, "dist/test-images");
+const SHARED_IMAGES = join(ROOT, "dist/test-images");
 
 /** `npm start` on a home of its own, as a person runs it. */
 export class KitFixture {
@@ -65,14 +65,13 @@ export class KitFixture {
     return JSON.parse(Buffer.concat(chunks).toString());
   }
 
-  /** Ctrl-C, as a terminal sends it. @returns the exit code */
-  async interrupt(): Promise<number | null> {
+  /** Ctrl-C, as a terminal sends it: to every process of the foreground. */
+  async interrupt(): Promise<void> {
     const running = this.#process;
-    if (running?.pid === undefined || running.exitCode !== null) return running?.exitCode ?? null;
+    if (running?.pid === undefined || running.exitCode !== null || running.signalCode !== null) return;
     const ended = once(running, "exit");
     process.kill(-running.pid, "SIGINT");
-    const [code] = (await ended) as [number | null];
-    return code;
+    await ended;
   }
 
   /** Ends what runs and removes the home. @returns what is left of it on the host, which must be nothing */
@@ -102,8 +101,11 @@ async function* lines(process: ChildProcess): AsyncGenerator<string> {
   yield* createInterface({ input: process.stdout });
 }
 
-/** None of the keys and tokens that the person who runs the tests may have. */
+/** Without the keys and tokens that the person who runs the tests may have: the demo model is to answer. */
 function plainEnv(): NodeJS.ProcessEnv {
-  const { PATH, HOME, LANG } = process.env;
-  return { PATH, HOME, LANG };
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !/^(OPENAI|ANTHROPIC|TELEGRAM|CLAW|AEGIS|npm|VITEST|NODE_ENV)/.test(name),
+    ),
+  );
 }

@@ -4,6 +4,9 @@ import { StreamHarness } from "./control/stream-harness.ts";
 import type { Driver } from "./core/driver.ts";
 import { EventLog } from "./core/event-log.ts";
 import type { ImageImporter, Images } from "./core/images.ts";
+import type { Logs } from "./core/logs.ts";
+import type { Secrets } from "./core/secrets.ts";
+import type { Store } from "./core/store.ts";
 import type { Instance } from "./core/instance.ts";
 import { Instances } from "./core/instances.ts";
 import { BindingProxy } from "./egress/binding-proxy.ts";
@@ -22,7 +25,7 @@ import { LogFiles } from "./store/log-files.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
 import { WorkspaceFolders } from "./store/workspace-folders.ts";
 
-export const VERSION = "0.1.0";
+const VERSION = "0.1.0";
 
 export interface DaemonParts {
   home: Home;
@@ -42,55 +45,18 @@ export interface Daemon {
 
 /** Wires a daemon together and starts it. When a step fails, what was opened before is closed. */
 export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
-  const { home, owner, settings, driver, log } = parts;
+  const { home, settings, driver, images, log } = parts;
   await using opened = new AsyncDisposableStack();
-  const database = openDatabase(home.database);
-  const store = new SqliteStore(database);
-  opened.defer(() => store.close());
-  const events = new EventLog(store);
-  const masterKey = MasterKey.open(home.masterKey, owner);
-  const secrets = new SecretVault(database, masterKey.derive("secrets"), events);
-  const logs = new LogFiles(home.instances, log);
-  opened.defer(() => logs.flush());
-
-  const ingress = new PublicPorts({
-    connect: (instanceId, guestPort, signal) => instances.find(instanceId).connect(guestPort, signal),
-    nudge: (instanceId) => instances.peek(instanceId)?.nudge(),
-  });
-  opened.defer(() => ingress.closeAll());
-  const bindings = new BindingProxy(secrets);
-  const instances: Instances = new Instances(
-    {
-      ...{ store, events, secrets, logs, ingress, driver, images: parts.images },
-      harness: new StreamHarness(),
-      workspaces: new WorkspaceFolders(home.workspaces, owner),
-      tokens: new JwtIssuer(masterKey.derive("tokens")),
-      onReverseStream: (instance, request, stream) => {
-        if (request.kind === "guest_api") return guestApi.accept(stream, instance);
-        const binding = instance.record.spec.bindings.find(({ name }) => name === request.binding);
-        if (binding === undefined) stream.destroy();
-        else bindings.accept(stream, binding, () => instance.hold());
-      },
-      warn: log,
-    },
-    { defaults: { imageRef: settings.defaultImage, driver: driver.name } },
-  );
-  const guestApi = new GuestApi(instances, logs, log);
+  const state = openState(parts, opened);
+  const { instances, guestApi } = makeInstances(parts, state, opened);
   await guestApi.ready();
-
   await driver.start();
   opened.defer(() => driver.close());
   await instances.reconcile();
-
-  const router = new HttpRouter({
-    only: () => onlyHttp(instances),
-    connectHttp: (name) => connectHttp(instances, name),
-  });
-  const routerPort = await listenRouter(router, settings.routerPort, log);
-  opened.defer(() => router.close());
+  const routerPort = await openRouter(instances, settings.routerPort, opened, log);
   const close = closer(opened.move(), instances);
   const startedAt = Date.now();
-  const control = {
+  const daemon = {
     status: (): DaemonStatus => ({
       status: "running",
       version: VERSION,
@@ -105,15 +71,71 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     }),
     shutdown: (stopInstances: boolean) => void close.run(stopInstances).then(parts.onShutdown),
   };
-  close.api = await serveHostApi(
-    { ...{ instances, secrets, logs, events }, images: parts.images, daemon: control, warn: log },
-    home.socket,
-    owner,
-  ).catch(async (error: unknown) => {
+  const deps = { ...state, instances, images, daemon, warn: log };
+  close.api = await serveHostApi(deps, home.socket, parts.owner).catch(async (error: unknown) => {
     await close.run(false);
     throw error;
   });
   return { close: (stopInstances) => close.run(stopInstances) };
+}
+
+interface State {
+  store: Store;
+  events: EventLog;
+  masterKey: MasterKey;
+  secrets: Secrets;
+  logs: Logs;
+}
+
+/** What is on disk. Taking the lock of the home comes first. */
+function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableStack): State {
+  const database = openDatabase(home.database, owner);
+  const store = new SqliteStore(database);
+  opened.defer(() => store.close());
+  const events = new EventLog(store);
+  const masterKey = MasterKey.open(home.masterKey, owner);
+  const secrets = new SecretVault(database, masterKey.derive("secrets"), events);
+  const logs = new LogFiles(home.instances, log);
+  opened.defer(() => logs.flush());
+  return { store, events, masterKey, secrets, logs };
+}
+
+/** The instances with all that comes to them from outside and from inside. */
+function makeInstances(
+  { home, owner, settings, driver, images, log }: DaemonParts,
+  { store, events, masterKey, secrets, logs }: State,
+  opened: AsyncDisposableStack,
+): { instances: Instances; guestApi: GuestApi } {
+  const ingress = new PublicPorts({
+    connect: (instanceId, guestPort, signal) => instances.find(instanceId).connect(guestPort, signal),
+    nudge: (instanceId) => instances.peek(instanceId)?.nudge(),
+  });
+  opened.defer(() => ingress.closeAll());
+  const bindings = new BindingProxy(secrets);
+  const instances: Instances = new Instances(
+    {
+      store,
+      events,
+      secrets,
+      logs,
+      ingress,
+      driver,
+      images,
+      harness: new StreamHarness(),
+      workspaces: new WorkspaceFolders(home.workspaces, owner),
+      tokens: new JwtIssuer(masterKey.derive("tokens")),
+      onReverseStream: (instance, request, stream) => {
+        if (request.kind === "guest_api") return guestApi.accept(stream, instance);
+        const binding = instance.record.spec.bindings.find(({ name }) => name === request.binding);
+        if (binding === undefined) stream.destroy();
+        else bindings.accept(stream, binding, () => instance.hold());
+      },
+      warn: log,
+    },
+    { defaults: { imageRef: settings.defaultImage, driver: driver.name } },
+  );
+  const guestApi = new GuestApi(instances, logs, log);
+  return { instances, guestApi };
 }
 
 interface Closer {
@@ -138,7 +160,17 @@ function closer(opened: AsyncDisposableStack, instances: Instances): Closer {
 }
 
 /** A taken router port is no reason to keep the whole daemon down: several homes may run side by side. */
-async function listenRouter(router: HttpRouter, port: number, log: (message: string) => void): Promise<number | null> {
+async function openRouter(
+  instances: Instances,
+  port: number,
+  opened: AsyncDisposableStack,
+  log: (message: string) => void,
+): Promise<number | null> {
+  const router = new HttpRouter({
+    only: () => onlyHttp(instances),
+    connectHttp: (name) => connectHttp(instances, name),
+  });
+  opened.defer(() => router.close());
   try {
     return await router.listen(port);
   } catch (error) {

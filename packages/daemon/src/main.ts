@@ -17,7 +17,10 @@ async function main(): Promise<void> {
   const home = openHome(process.env, owner);
   const settings = readSettings(process.env, projectRoot(import.meta.dirname));
   const daemon = await startDaemon({
-    ...{ home, owner, settings, log },
+    home,
+    owner,
+    settings,
+    log,
     driver: new ContainerDriver({
       home: home.root,
       homeKey: home.key,

@@ -58,7 +58,10 @@ export async function daemonFixture(again?: Pick<DaemonFixture, "home" | "host">
   const driver = new FakeDriver(host);
   const warnings: string[] = [];
   const daemon = await startDaemon({
-    ...{ home, owner, driver, images },
+    home,
+    owner,
+    driver,
+    images,
     settings: { defaultImage: "test", routerPort: 0, runtime: "auto", mirrors: {}, harnessDir: "" },
     log: (message) => void warnings.push(message),
     onShutdown: () => undefined,
@@ -97,7 +100,7 @@ function request<T>(socketPath: string, method: string, path: string, body: unkn
   });
 }
 
-export async function* events(socketPath: string): AsyncGenerator<Record<string, unknown>> {
+async function* events(socketPath: string): AsyncGenerator<Record<string, unknown>> {
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
   const call = http.get({ socketPath, path: "/v1/events", agent: false }, resolve).on("error", reject);
   try {

@@ -7,7 +7,17 @@ export interface DaemonPlace {
 }
 
 const PLAIN = ["PATH", "LANG", "LC_ALL", "TZ", "SUDO_UID", "SUDO_GID", "SUDO_USER"];
-const PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE"];
+const PROXIES = [
+  "HTTP_PROXY",
+  "HTTPS_PROXY",
+  "NO_PROXY",
+  "http_proxy",
+  "https_proxy",
+  "no_proxy",
+  "SSL_CERT_FILE",
+  "SSL_CERT_DIR",
+  "NODE_EXTRA_CA_CERTS",
+];
 
 /** What the daemon gets of the caller's environment: its own settings and the way out, never keys or tokens. */
 export function daemonEnv(place: DaemonPlace): Record<string, string> {

@@ -12,11 +12,7 @@ let siteUrl: string;
 const state = (wanted: string) => waitForInstance(kit.client, "work-1", (instance) => instance.state === wanted);
 const message = (pattern: RegExp) => telegram.waitForMessage(({ text }) => pattern.test(text), 120_000);
 
-async function openSite(): Promise<void> {
-  const page = await fetch(siteUrl);
-  expect(page.status).toBe(200);
-  expect(await page.text()).toMatch(/lobster/i);
-}
+const openSite = async () => (await fetch(siteUrl)).text();
 
 /** Each step goes on from the one before. */
 describe("the story, over Telegram", { timeout: 180_000 }, () => {
@@ -49,22 +45,22 @@ describe("the story, over Telegram", { timeout: 180_000 }, () => {
     await message(/wrote index\.html/);
     const { text } = await message(/http:\/\/127\.0\.0\.1:\d+/);
     siteUrl = /http:\/\/127\.0\.0\.1:\d+/.exec(text)?.[0] ?? "";
-    await openSite();
+    expect(await openSite()).toMatch(/lobster/i);
   });
 
   it("shows the logs, pauses when idle, wakes, boots after a stop", async () => {
     telegram.say("show me the logs");
     await message(/serving \/workspace\/site on port 8080/);
     await state("paused");
-    await openSite();
+    expect(await openSite()).toMatch(/lobster/i);
     await kit.aegis("instance", "stop", "work-1");
-    await openSite();
+    expect(await openSite()).toMatch(/lobster/i);
     expect((await kit.client.instances.get("work-1")).state).toBe("running");
   });
 
   it("stops it when told to", async () => {
     telegram.say("stop it");
-    await state("stopped");
+    expect(await state("stopped")).toMatchObject({ failure: null });
   });
 
   it("lets nobody else in", async () => {
@@ -74,7 +70,8 @@ describe("the story, over Telegram", { timeout: 180_000 }, () => {
   });
 
   it("keeps the real token out of the bot", async () => {
-    const search = "grep -rlF canary-of-the-real /proc/[0-9]*/environ /proc/[0-9]*/cmdline /workspace /tmp /etc /opt /run 2>/dev/null; true";
+    const search =
+      "grep -rlF canary-of-the-real /proc/[0-9]*/environ /proc/[0-9]*/cmdline /workspace /tmp /etc /opt /run 2>/dev/null; true";
     const found: string[] = [];
     for await (const step of kit.client.instances.exec("claw-bot", { command: ["sh", "-c", search] })) {
       if ("line" in step) found.push(step.line);

@@ -8,7 +8,8 @@ import type { InstanceDeps } from "./instance.ts";
 import type { InstanceRecord, InstanceSpec, Observation } from "./instance-record.ts";
 import { toExposes, toSpec } from "./instance-spec.ts";
 import type { SpecDefaults } from "./instance-spec.ts";
-import { secretNames } from "./secret-env.ts";
+import { bindingSecrets, secretNames } from "./secret-env.ts";
+import { childMemory, refuseHostPath, refuseUnknownBindings } from "./spawn-limits.ts";
 
 export interface InstancesOptions {
   defaults: SpecDefaults;
@@ -267,14 +268,6 @@ export class Instances {
   }
 }
 
-function* bindingSecrets(spec: InstanceSpec): Generator<string> {
-  for (const { headers } of spec.bindings) {
-    for (const value of Object.values(headers ?? {})) {
-      for (const match of value.matchAll(/\$\{secret:([^}]*)\}/g)) yield match[1] ?? "";
-    }
-  }
-}
-
 const newObservation = (now: string): Observation => ({
   state: "stopped",
   boot: 0,
@@ -288,20 +281,6 @@ const newObservation = (now: string): Observation => ({
 function rank(instance: Instance): number {
   if (!instance.record.enabled) return 5;
   return { running: 0, starting: 1, paused: 2, stopped: 3, failed: 4 }[instance.state];
-}
-
-const childMemory = (grant: Capabilities): number => Math.min(512, grant.max_memory_mb ?? 512);
-
-function refuseHostPath(workspace: string | null): void {
-  if (workspace?.startsWith("/") !== true) return;
-  throw new AegisError("capability_refused", "An instance may name a workspace, never a host path.");
-}
-
-function refuseUnknownBindings(parent: Instance, wanted: string[]): void {
-  const own = new Set(parent.record.spec.bindings.map(({ name }) => name));
-  const missing = wanted.find((name) => !own.has(name));
-  if (missing === undefined) return;
-  throw new AegisError("capability_refused", `This instance has no binding ${missing} that it could pass on.`);
 }
 
 const notFound = (idOrHandle: string) =>

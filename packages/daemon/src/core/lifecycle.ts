@@ -172,7 +172,10 @@ export class Lifecycle {
     const [token, observer] = [this.#tokenKeeper(), this.#observer(boot)];
     try {
       const { machine, link } = await bootInstance(this.#deps, {
-        ...{ record: this.#record, boot, observer, token: await token.first() },
+        record: this.#record,
+        boot,
+        observer,
+        token: await token.first(),
         onPull: (progress) => pullLog.add(progress),
         onImage: (image) => this.#journal.note({ imageDigest: image.digest }),
         signal: this.#bootAbort.signal,
@@ -182,6 +185,7 @@ export class Lifecycle {
       await session.use(link);
       this.#nowRunning(reason);
     } catch (error) {
+      if (this.#session !== null) await this.#detach(this.#session);
       this.#bootFailed(error);
       throw error;
     }

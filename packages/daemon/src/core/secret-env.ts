@@ -1,4 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
+import type { InstanceSpec } from "./instance-record.ts";
 import type { Secrets } from "./secrets.ts";
 
 /** The names of secrets that `selectors` (`name`, `ENV=name`, `*`) pick, by the environment variable they go to. */
@@ -27,4 +28,13 @@ export function secretEnv(selectors: readonly string[], secrets: Secrets): Recor
     env[variable] = secrets.reveal(name);
   }
   return env;
+}
+
+/** The names of secrets that the header templates of bindings fill in. */
+export function* bindingSecrets(spec: InstanceSpec): Generator<string> {
+  for (const { headers } of spec.bindings) {
+    for (const value of Object.values(headers ?? {})) {
+      for (const match of value.matchAll(/\$\{secret:([^}]*)\}/g)) yield match[1] ?? "";
+    }
+  }
 }

@@ -5,7 +5,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { AegisError, RETRY_AFTER_S } from "@aegis/protocol/errors";
 import type { ErrorCode } from "@aegis/protocol/errors";
 
-export const MAX_BODY_BYTES = 1024 * 1024;
+const MAX_BODY_BYTES = 1024 * 1024;
 
 export type App = FastifyInstance<
   RawServerDefault,

@@ -8,6 +8,7 @@ import { AegisError } from "@aegis/protocol/errors";
 import { FrameDecoder, FrameType, MAX_FRAME_BYTES, encodeFrame } from "@aegis/protocol/exec-frame";
 import { ExecRequest } from "@aegis/protocol/instance";
 import type { Instance } from "../core/instance.ts";
+import { SerialQueue } from "../core/serial-queue.ts";
 
 const Query = Compile(
   Type.Object({
@@ -53,15 +54,19 @@ export class ExecSocket {
     client.on("error", () => client.terminate());
     const { cols = 80, rows = 24, ...exec } = parseQuery(query);
     const early: RawData[] = [];
-    const keep = (data: RawData) => early.push(data);
+    const keep = (data: RawData) => {
+      early.push(data);
+      client.pause();
+    };
     client.on("message", keep);
     const { execId, session, release } = await this.#find(request, name).exec(exec, { cols, rows });
     client.once("close", () => session.close());
     try {
       client.send(JSON.stringify({ exec_id: execId, started_at: new Date().toISOString() }));
+      const input = new SerialQueue();
       const take = (data: RawData) =>
-        void forward(client, session, data).catch((error: unknown) => fail(client, error));
-      client.off("message", keep).on("message", take);
+        void input.run(() => forward(client, session, data)).catch((error: unknown) => fail(client, error));
+      client.off("message", keep).on("message", take).resume();
       early.forEach(take);
       for await (const { type, payload } of session.frames) await sendFrame(client, encodeFrame(type, payload));
       client.close(1000);

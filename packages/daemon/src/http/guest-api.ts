@@ -1,4 +1,4 @@
-import http from "node:http";
+import type http from "node:http";
 import type { Duplex } from "node:stream";
 import type { Instance } from "../core/instance.ts";
 import type { Instances } from "../core/instances.ts";

@@ -1,3 +1,4 @@
+import { closeSync, fchmodSync, fchownSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { AegisError } from "@aegis/protocol/errors";
 import { schema } from "./schema.ts";
@@ -14,7 +15,8 @@ const errcode = (error: unknown): number | null =>
  *
  * @throws AegisError `wrong_state` when another daemon holds the home, `internal` for a damaged file
  */
-export function openDatabase(file: string): DatabaseSync {
+export function openDatabase(file: string, owner?: { uid: number; gid: number }): DatabaseSync {
+  closeToOthers(file, owner);
   const db = new DatabaseSync(file);
   try {
     db.exec(
@@ -36,6 +38,17 @@ export function openDatabase(file: string): DatabaseSync {
     );
   }
   return db;
+}
+
+/** Specs may hold what is nobody else's business. SQLite gives the files beside the database the same mode. */
+function closeToOthers(file: string, owner?: { uid: number; gid: number }): void {
+  const fd = openSync(file, "a", 0o600);
+  try {
+    fchmodSync(fd, 0o600);
+    if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Runs a write and names the one failure that a person can mend. */

@@ -18,8 +18,8 @@ type Row = Record<string, SQLOutputValue>;
 const KEPT_EVENTS = 20_000;
 
 const text = (row: Row, column: string): string => String(row[column]);
-/** What this store wrote itself; the type is that of the writer. */
-const json = <T>(row: Row, column: string): T => JSON.parse(text(row, column)) as T;
+/** What this store wrote itself: the caller names the writer's type. */
+const json = (row: Row, column: string): unknown => JSON.parse(text(row, column));
 
 const toEndpoint = (row: Row): EndpointRecord => ({
   guestPort: Number(row["guest_port"]),
@@ -38,8 +38,8 @@ const toRecord = (row: Row): InstanceRecord => ({
   handle: text(row, "handle"),
   parentId: row["parent_id"] === null ? null : text(row, "parent_id"),
   createdAt: text(row, "created_at"),
-  spec: json<InstanceSpec>(row, "spec"),
-  grant: json<Capabilities>(row, "grants"),
+  spec: json(row, "spec") as InstanceSpec,
+  grant: json(row, "grants") as Capabilities,
   enabled: row["enabled"] === 1,
 });
 
@@ -59,7 +59,7 @@ export class SqliteStore implements Store {
     );
     return rows.map((row) => ({
       record: toRecord(row),
-      observation: json<Observation>(row, "body"),
+      observation: json(row, "body") as Observation,
       endpoints: this.#all("SELECT * FROM endpoint WHERE instance_id = ?", text(row, "id")).map(toEndpoint),
       leases: this.#all("SELECT * FROM lease WHERE instance_id = ?", text(row, "id")).map(toLease),
     }));
@@ -78,15 +78,14 @@ export class SqliteStore implements Store {
       const { id, handle, parentId, createdAt, enabled } = record;
       this.#run(
         "INSERT INTO instance (id, handle, parent_id, created_at, enabled, spec, grants) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        ...[
-          id,
-          handle,
-          parentId,
-          createdAt,
-          Number(enabled),
-          JSON.stringify(record.spec),
-          JSON.stringify(record.grant),
-        ],
+
+        id,
+        handle,
+        parentId,
+        createdAt,
+        Number(enabled),
+        JSON.stringify(record.spec),
+        JSON.stringify(record.grant),
       );
       this.#run("INSERT INTO observation (instance_id, body) VALUES (?, ?)", id, JSON.stringify(observation));
     });
@@ -95,7 +94,10 @@ export class SqliteStore implements Store {
   updateRecord({ id, enabled, spec, grant }: InstanceRecord): void {
     this.#run(
       "UPDATE instance SET enabled = ?, spec = ?, grants = ? WHERE id = ?",
-      ...[Number(enabled), JSON.stringify(spec), JSON.stringify(grant), id],
+      Number(enabled),
+      JSON.stringify(spec),
+      JSON.stringify(grant),
+      id,
     );
   }
 
@@ -114,7 +116,10 @@ export class SqliteStore implements Store {
   insertEndpoint(instanceId: string, { guestPort, publicPort, protocol }: EndpointRecord): void {
     this.#run(
       "INSERT INTO endpoint (public_port, instance_id, guest_port, protocol) VALUES (?, ?, ?, ?)",
-      ...[publicPort, instanceId, guestPort, protocol],
+      publicPort,
+      instanceId,
+      guestPort,
+      protocol,
     );
   }
 
@@ -145,7 +150,7 @@ export class SqliteStore implements Store {
 
   eventsSince(sinceSeq: number, limit: number): AegisEvent[] {
     return this.#all("SELECT * FROM event WHERE seq > ? ORDER BY seq LIMIT ?", sinceSeq, limit).map((row) => ({
-      ...json<EventBody>(row, "body"),
+      ...(json(row, "body") as EventBody),
       seq: Number(row["seq"]),
       ts: text(row, "ts"),
     }));

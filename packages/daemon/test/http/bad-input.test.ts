@@ -44,14 +44,24 @@ describe("bad input is refused with a reason and leaves nothing behind", () => {
     onTestFinished(() => void taken.close());
     await once(taken, "listening");
     const { port } = taken.address() as net.AddressInfo;
-    const answer = await call("POST", "/v1/instances", create({ handle: "a", exposes: [{ port: 80, public_port: port }] }));
-    expect(answer).toMatchObject({ status: 409, body: { code: "port_taken", error: expect.stringContaining(String(port)) } });
+    const answer = await call(
+      "POST",
+      "/v1/instances",
+      create({ handle: "a", exposes: [{ port: 80, public_port: port }] }),
+    );
+    expect(answer).toMatchObject({
+      status: 409,
+      body: { code: "port_taken", error: expect.stringContaining(String(port)) },
+    });
     expect((await call("GET", "/v1/instances")).body).toEqual([]);
   });
 
   it("an unknown instance, a deleted one, and an unknown path", async () => {
     const { call, reaches } = await daemonFixture();
-    expect(await call("GET", "/v1/instances/nope")).toMatchObject({ status: 404, body: { code: "instance_not_found" } });
+    expect(await call("GET", "/v1/instances/nope")).toMatchObject({
+      status: 404,
+      body: { code: "instance_not_found" },
+    });
     await call("POST", "/v1/instances", create({ handle: "a" }));
     await reaches("a", "running");
     await call("DELETE", "/v1/instances/a");
@@ -63,7 +73,10 @@ describe("bad input is refused with a reason and leaves nothing behind", () => {
     const { call, reaches } = await daemonFixture();
     await call("POST", "/v1/instances", create({ handle: "a" }));
     await reaches("a", "running");
-    expect(await call("POST", "/v1/instances", create({ handle: "a" }))).toMatchObject({ status: 409, body: { code: "handle_taken" } });
+    expect(await call("POST", "/v1/instances", create({ handle: "a" }))).toMatchObject({
+      status: 409,
+      body: { code: "handle_taken" },
+    });
   });
 
   it("a state or a parameter that does not exist", async () => {
@@ -78,7 +91,10 @@ describe("bad input is refused with a reason and leaves nothing behind", () => {
 describe("a home", () => {
   it("has one daemon at a time", async () => {
     const first = await daemonFixture();
-    await expect(daemonFixture(first)).rejects.toMatchObject({ code: "wrong_state", message: expect.stringContaining("Another aegisd") });
+    await expect(daemonFixture(first)).rejects.toMatchObject({
+      code: "wrong_state",
+      message: expect.stringContaining("Another aegisd"),
+    });
     expect((await first.call("GET", "/v1/status")).status).toBe(200);
   });
 

@@ -79,10 +79,16 @@ describe("an instance", () => {
   it("pauses when idle, then stops; a lease or a connection keeps it awake", async () => {
     const fixture = await daemonFixture();
     const { endpoints } = await boot(fixture, {
-      ...{ handle: "web", command: ["echo-server", "80"], exposes: [{ port: 80, protocol: "tcp" }] },
-      ...{ pause_after_idle_s: 0.3, stop_after_paused_s: 0.1 },
+      handle: "web",
+      command: ["echo-server", "80"],
+      exposes: [{ port: 80, protocol: "tcp" }],
+      pause_after_idle_s: 0.3,
+      stop_after_paused_s: 0.1,
     });
-    const lease = await fixture.call<{ lease_id: string }>("POST", "/v1/instances/web/lease", { ttl_ms: 60_000, reason: "build" });
+    const lease = await fixture.call<{ lease_id: string }>("POST", "/v1/instances/web/lease", {
+      ttl_ms: 60_000,
+      reason: "build",
+    });
     expect(await fixture.get("web")).toMatchObject({ lease_held: true, lease_reason: "build" });
     const socket = net.connect(endpoints[0]?.public_port ?? 0, "127.0.0.1");
     socket.write("hello");
@@ -102,7 +108,12 @@ describe("an instance", () => {
       { stream: "stdout", line: "hello" },
       { exit_code: 0, done: true },
     ]);
-    expect(await run({ command: ["cat"], stdin: "in\nput" })).toMatchObject([{}, { line: "in" }, { line: "put" }, { done: true }]);
+    expect(await run({ command: ["cat"], stdin: "in\nput" })).toMatchObject([
+      {},
+      { line: "in" },
+      { line: "put" },
+      { done: true },
+    ]);
     expect(await run({ command: ["exit", "3"] })).toMatchObject([{}, { exit_code: 3 }]);
     expect(await run({ command: ["nope"] })).toMatchObject([{ code: "command_not_found", done: true }]);
     await fixture.call("POST", "/v1/instances/web/pause");

@@ -42,7 +42,9 @@ describe("SecretVault", () => {
     const { vault, db } = openVault();
     vault.put("A", "one");
     vault.put("B", "two");
-    db.exec("UPDATE secret SET nonce = (SELECT nonce FROM secret WHERE name = 'B'), sealed = (SELECT sealed FROM secret WHERE name = 'B')");
+    db.exec(
+      "UPDATE secret SET nonce = (SELECT nonce FROM secret WHERE name = 'B'), sealed = (SELECT sealed FROM secret WHERE name = 'B')",
+    );
     expect(() => vault.reveal("A")).toThrow(expect.objectContaining({ code: "internal" }));
   });
 

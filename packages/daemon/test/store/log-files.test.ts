@@ -5,7 +5,12 @@ import type { LogLine } from "@aegis/protocol/instance";
 import { LogFiles } from "../../src/store/log-files.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
-const line = (text: string, ts = "2026-01-01T00:00:00.000Z"): LogLine => ({ ts, stream: "stdout", source: "boot", line: text });
+const line = (text: string, ts = "2026-01-01T00:00:00.000Z"): LogLine => ({
+  ts,
+  stream: "stdout",
+  source: "boot",
+  line: text,
+});
 
 async function take(lines: AsyncIterable<LogLine>, count = Infinity): Promise<string[]> {
   const taken: string[] = [];
@@ -27,7 +32,12 @@ describe("LogFiles", () => {
 
   it("knows tail and since", async () => {
     const { logs } = open();
-    for (const [text, hour] of [["a", "01"], ["b", "02"], ["c", "03"]] as const) logs.append("i", line(text, `2026-01-01T${hour}:00:00.000Z`));
+    for (const [text, hour] of [
+      ["a", "01"],
+      ["b", "02"],
+      ["c", "03"],
+    ] as const)
+      logs.append("i", line(text, `2026-01-01T${hour}:00:00.000Z`));
     expect(await take(logs.read("i", { tail: 2 }, never))).toEqual(["b", "c"]);
     expect(await take(logs.read("i", { since: "2026-01-01T02:30:00.000Z" }, never))).toEqual(["c"]);
   });

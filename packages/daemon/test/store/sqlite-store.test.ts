@@ -27,7 +27,11 @@ const observation: Observation = {
   failure: null,
 };
 
-function openStore(file = join(temporaryFolder(), "aegis.db")): { store: SqliteStore; file: string; close: () => void } {
+function openStore(file = join(temporaryFolder(), "aegis.db")): {
+  store: SqliteStore;
+  file: string;
+  close: () => void;
+} {
   const store = new SqliteStore(openDatabase(file));
   let open = true;
   const close = () => {
@@ -93,7 +97,9 @@ describe("openDatabase", () => {
   it("says that a damaged file is damaged and leaves it alone", () => {
     const file = join(temporaryFolder(), "aegis.db");
     writeFileSync(file, "this is no database, and it is long enough to be looked at".repeat(100));
-    expect(() => openDatabase(file)).toThrow(expect.objectContaining({ code: "internal", message: expect.stringContaining(file) }));
+    expect(() => openDatabase(file)).toThrow(
+      expect.objectContaining({ code: "internal", message: expect.stringContaining(file) }),
+    );
   });
 
   it("keeps a second daemon out for as long as the first lives", () => {

@@ -2,9 +2,9 @@ import { randomInt } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { InstanceView } from "@aegis/protocol/instance";
-import { waitForInstance } from "@aegis/sdk/instance-watch";
+import type { CreatedInstance } from "@aegis/sdk/instances-api";
 import { BenchDaemon, MEMORY_MB, PORT } from "./bench-daemon.ts";
+import { firstByte } from "./first-byte.ts";
 import { RawRuntime } from "./raw/raw-runtime.ts";
 
 const HARNESS_DIR = process.env["AEGIS_GUEST_DIR"] ?? fileURLToPath(new URL("../../../dist/guest", import.meta.url));
@@ -28,11 +28,11 @@ export async function openBenchHost(opened: AsyncDisposableStack, signal: AbortS
   return { daemon, raw, signal };
 }
 
-/** A running instance that serves its page. */
-export async function bootServer({ daemon, signal }: BenchHost): Promise<{ instance: InstanceView; port: number }> {
-  const { id } = await daemon.client.instances.create(daemon.spec({ exposes: [PORT] }));
-  const instance = await waitForInstance(daemon.client, id, ({ state }) => state === "running", { signal });
+/** A running instance that has served its page once: the first connection waits for the boot. */
+export async function bootServer({ daemon }: BenchHost): Promise<{ instance: CreatedInstance; port: number }> {
+  const instance = await daemon.client.instances.create(daemon.spec({ exposes: [PORT] }));
   const port = instance.endpoints[0]?.public_port;
-  if (port === undefined) throw new Error(`${id} has no public port`);
+  if (port === undefined) throw new Error(`${instance.id} has no public port`);
+  await firstByte(port);
   return { instance, port };
 }

@@ -13,7 +13,6 @@ const SETTLE_MS = 20;
 export async function measurePaused(host: BenchHost): Promise<Figure[]> {
   const { instances } = host.daemon.client;
   const { instance, port } = await bootServer(host);
-  await firstByte(port);
   const name = "paused";
   const figures = await withRawServer(host.raw, { name, wakes: true }, async (rawPort) => {
     const samplers = {

@@ -3,6 +3,7 @@ import { AegisError } from "@aegis/protocol/errors";
 import type { EventLog } from "./event-log.ts";
 import type { Ingress } from "./ingress.ts";
 import type { EndpointRecord } from "./instance-record.ts";
+import { SerialQueue } from "./serial-queue.ts";
 import type { Store } from "./store.ts";
 
 export interface EndpointBookDeps {
@@ -24,6 +25,7 @@ export class EndpointBook {
   readonly #instanceId: string;
   readonly #deps: EndpointBookDeps;
   readonly #records: Map<number, EndpointRecord>;
+  readonly #queue = new SerialQueue();
 
   constructor(instanceId: string, records: EndpointRecord[], deps: EndpointBookDeps) {
     this.#instanceId = instanceId;
@@ -35,10 +37,51 @@ export class EndpointBook {
     return [...this.#records.values()].map(toView);
   }
 
-  /** Opens a port, or says where it is open already. @throws AegisError `port_taken` */
-  async expose(request: ExposeRequest): Promise<Endpoint> {
-    const known = this.#records.get(request.port);
-    if (known !== undefined) return this.#confirm(known, request);
+  /**
+   * Opens a port, or says where it is open already.
+   * @param check is told how many ports there would be, and throws when that is too many
+   * @throws AegisError `port_taken`
+   */
+  expose(request: ExposeRequest, check: (ports: number) => void = () => undefined): Promise<Endpoint> {
+    return this.#queue.run(async () => {
+      const known = this.#records.get(request.port);
+      if (known !== undefined) return this.#confirm(known, request);
+      check(this.#records.size + 1);
+      return toView(await this.#open(request));
+    });
+  }
+
+  /** @throws AegisError `endpoint_not_found` */
+  unexpose(guestPort: number): Promise<void> {
+    return this.#queue.run(async () => {
+      const record = this.#records.get(guestPort);
+      if (record === undefined) {
+        throw new AegisError("endpoint_not_found", `Port ${guestPort} is not exposed, so there is nothing to close.`);
+      }
+      await this.#close(record);
+    });
+  }
+
+  unexposeAll(): Promise<void> {
+    return this.#queue.run(async () => {
+      for (const record of this.#records.values()) await this.#close(record);
+    });
+  }
+
+  /** After a daemon restart: listens again on every port. A port that somebody else took meanwhile is a warning. */
+  async reopen(): Promise<void> {
+    for (const record of this.#records.values()) {
+      try {
+        await this.#deps.ingress.open(this.#instanceId, record);
+      } catch (error) {
+        this.#deps.warn(
+          `public port ${record.publicPort} of ${this.#instanceId} could not be opened again: ${String(error)}`,
+        );
+      }
+    }
+  }
+
+  async #open(request: ExposeRequest): Promise<EndpointRecord> {
     const wanted = {
       guestPort: request.port,
       protocol: request.protocol ?? "http",
@@ -54,36 +97,14 @@ export class EndpointBook {
     }
     this.#records.set(request.port, record);
     this.#emit("endpoint.opened", record);
-    return toView(record);
+    return record;
   }
 
-  /** @throws AegisError `endpoint_not_found` */
-  async unexpose(guestPort: number): Promise<void> {
-    const record = this.#records.get(guestPort);
-    if (record === undefined) {
-      throw new AegisError("endpoint_not_found", `Port ${guestPort} is not exposed, so there is nothing to close.`);
-    }
-    this.#records.delete(guestPort);
-    this.#deps.store.deleteEndpoint(this.#instanceId, guestPort);
+  async #close(record: EndpointRecord): Promise<void> {
+    this.#records.delete(record.guestPort);
+    this.#deps.store.deleteEndpoint(this.#instanceId, record.guestPort);
     await this.#deps.ingress.close(record.publicPort);
     this.#emit("endpoint.closed", record);
-  }
-
-  async unexposeAll(): Promise<void> {
-    for (const guestPort of this.#records.keys()) await this.unexpose(guestPort);
-  }
-
-  /** After a daemon restart: listens again on every port. A port that somebody else took meanwhile is a warning. */
-  async reopen(): Promise<void> {
-    for (const record of this.#records.values()) {
-      try {
-        await this.#deps.ingress.open(this.#instanceId, record);
-      } catch (error) {
-        this.#deps.warn(
-          `public port ${record.publicPort} of ${this.#instanceId} could not be opened again: ${String(error)}`,
-        );
-      }
-    }
   }
 
   #confirm(known: EndpointRecord, request: ExposeRequest): Endpoint {

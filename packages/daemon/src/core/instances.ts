@@ -132,16 +132,14 @@ export class Instances {
   ): Promise<ReturnType<Instance["endpoints"]["list"]>[number]> {
     const { parentId, grant } = instance.record;
     const limit = parentId === null ? grant : this.find(parentId).record.grant;
-    const open = instance.endpoints.list();
-    if (!open.some(({ guest_port }) => guest_port === request.port)) {
+    return instance.endpoints.expose(request, (ports) => {
       try {
-        checkExposedPorts(limit, open.length + 1);
+        checkExposedPorts(limit, ports);
       } catch (error) {
         if (error instanceof AegisError) this.#refused(instance, "expose", error);
         throw error;
       }
-    }
-    return instance.endpoints.expose(request);
+    });
   }
 
   /** Children first: they do not outlive what made them. */

@@ -30,7 +30,7 @@ export function makeApp(warn: (message: string) => void): App {
       reply,
       new AegisError(
         "not_found",
-        `There is no ${request.method} ${request.url.split("?")[0]}. See docs/api.md for what there is.`,
+        `There is no ${request.method} ${request.url.split("?")[0]}.`,
       ),
     ),
   );

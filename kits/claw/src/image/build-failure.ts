@@ -4,7 +4,7 @@ import { CommandFailed } from "./run-command.ts";
 export const noRegistry = (): never => {
   throw new AegisError(
     "registry_failed",
-    "The base image was not found: no registry answered within 5 s. Set AEGIS_REGISTRY_MIRROR to a mirror of docker.io " +
+    "The base image was not found: no registry answered within 5 s. Set AEGIS_REGISTRY_MIRRORS=docker.io=URL to a mirror " +
       "that can be reached, or build the base from Debian's archive instead.",
   );
 };

@@ -20,10 +20,12 @@ export async function findRegistryBase(name: string, signal?: AbortSignal): Prom
   return null;
 }
 
+/** The daemon's own setting: `docker.io=http://127.0.0.1:5000,quay.io=...` */
 const mirrorsFromEnvironment = () =>
-  (process.env["AEGIS_REGISTRY_MIRROR"] ?? "")
-    .split(",")
-    .flatMap((mirror) => (mirror.trim() === "" ? [] : mirror.trim()));
+  (process.env["AEGIS_REGISTRY_MIRRORS"] ?? "").split(",").flatMap((entry) => {
+    const [registry, url] = entry.trim().split("=", 2);
+    return registry === "docker.io" && url !== undefined ? [url] : [];
+  });
 
 /** A mirror speaks for docker.io alone. */
 export function candidates(name: string, mirrors: readonly string[]): RegistryImage[] {

@@ -1,0 +1,234 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { startAegis, type Aegis } from "../aegis-fixture.ts";
+import { cgroupFile } from "../cgroup-file.ts";
+
+const FOREVER = ["sleep", "infinity"];
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+/** Waits for USR1, says some lines, then does what comes behind it. */
+const onSignal = (then: string) =>
+  `trap 'go=1' USR1; echo ready; while [ -z "$go" ]; do sleep 0.02; done; for i in $(seq 500); do echo late $i; done; ${then}`;
+const LATE = Array.from({ length: 500 }, (_, n) => `late ${n + 1}`);
+
+describe("a daemon that is killed", () => {
+  let aegis: Aegis;
+  beforeAll(async () => {
+    aegis = await startAegis();
+  });
+  afterAll(() => aegis.stop());
+  afterEach(async () => {
+    for (const { id } of await aegis.client.instances.list()) await aegis.client.instances.delete(id);
+  });
+
+  it("does not end its instances: the next one takes them up, with their ports, execs and logs", async () => {
+    const { id, endpoints } = await aegis.boot({
+      command: ["sh", "-c", `echo $$ > /root/pid; ${onSignal("echo $$ >> /root/pid; exec httpd -f -p 8080 -h /www")}`],
+      exposes: [8080],
+    });
+    await aegis.untilLogged(id, "ready");
+    const pid = hostPid(id, "sh");
+    await aegis.kill9();
+    process.kill(pid, "SIGUSR1");
+    await expect.poll(() => commandOf(pid)).toMatch(/^httpd/);
+    await aegis.start();
+    expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running", failure: null, endpoints });
+    expect(hostPid(id, "httpd")).toBe(pid);
+    expect((await aegis.sh(id, "cat /root/pid")).split("\n")).toHaveLength(2);
+    expect(await (await fetch(String(endpoints[0]?.url))).text()).toBe("hello from inside\n");
+    await aegis.untilLogged(id, "late 500");
+    const lines = (await aegis.logs(id)).filter(({ source }) => source === "boot").map(({ line }) => line);
+    expect(lines).toEqual(["ready", ...LATE]);
+    await aegis.client.instances.restart(id);
+    expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running" });
+  });
+
+  it("learns how a workload ended meanwhile", async () => {
+    const { id } = await aegis.boot({ command: ["sh", "-c", onSignal("exit 5")] });
+    await aegis.untilLogged(id, "ready");
+    const pid = hostPid(id, "sh");
+    await aegis.kill9();
+    process.kill(pid, "SIGUSR1");
+    await expect.poll(() => commandOf(pid)).toBe("");
+    await aegis.start();
+    expect(await aegis.reaches(id, "stopped")).toMatchObject({ exit_code: 5, failure: null });
+    const lines = (await aegis.logs(id)).map(({ line }) => line);
+    expect(lines).toEqual(["ready", ...LATE, "process exited (code 5)"]);
+  });
+
+  it("finds paused ones paused, stopped ones stopped, and leases as they were", async () => {
+    const paused = await aegis.boot({ command: FOREVER });
+    const stopped = await aegis.boot({ command: FOREVER });
+    const leased = await aegis.boot({ command: FOREVER });
+    const { instances } = aegis.client;
+    await instances.pause(paused.id);
+    await instances.stop(stopped.id);
+    const lease = await instances.lease(leased.id, { ttl_ms: 60_000, reason: "kept" });
+    await aegis.kill9();
+    await aegis.start();
+    expect(await instances.get(paused.id)).toMatchObject({ state: "paused" });
+    expect(await instances.get(stopped.id)).toMatchObject({ state: "stopped" });
+    expect(await instances.get(leased.id)).toMatchObject({ state: "running", leases: [lease] });
+    expect(await aegis.sh(paused.id, "echo awake")).toBe("awake");
+    await instances.start(stopped.id);
+    expect(await instances.get(stopped.id)).toMatchObject({ state: "running" });
+  });
+
+  it("notices an instance whose machine is gone", async () => {
+    const { id } = await aegis.boot({ command: FOREVER });
+    const init = hostPid(id, "/.aegis/tini");
+    await aegis.kill9();
+    process.kill(init, "SIGKILL");
+    await expect.poll(() => commandOf(init)).toBe("");
+    await aegis.start();
+    expect(await aegis.client.instances.get(id)).toMatchObject({ state: "stopped" });
+    expect((await aegis.logs(id)).at(-1)?.line ?? "").not.toMatch(/undefined/);
+    await aegis.client.instances.start(id);
+    expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running" });
+  });
+
+  it("in mid boot leaves nothing that the next one does not clear up or finish", async () => {
+    for (let round = 0; round < 4; round++) {
+      const { id } = await aegis.client.instances.create({ command: FOREVER });
+      if (round > 0) await once(AbortSignal.timeout(round * 12), "abort");
+      await aegis.kill9();
+      await aegis.start();
+      const { state } = await aegis.until(id, (instance) => instance.state !== "starting");
+      expect(["running", "stopped"]).toContain(state);
+      await aegis.client.instances.start(id);
+      expect(await aegis.sh(id, "echo fine")).toBe("fine");
+      await aegis.client.instances.delete(id);
+    }
+  });
+
+  it("keeps every event, numbered on", async () => {
+    const { id } = await aegis.boot({ command: FOREVER });
+    const before = await eventsOf(id);
+    await aegis.kill9();
+    await aegis.start();
+    const after = await eventsOf(id);
+    expect(after.slice(0, before.length)).toEqual(before);
+    expect(after.map(({ seq }) => seq)).toEqual(after.map(({ seq }) => seq).toSorted((a, b) => a - b));
+  });
+
+  it("leaves a stale socket that the next one replaces", async () => {
+    await aegis.kill9();
+    expect(existsSync(aegis.client.socketPath)).toBe(true);
+    await expect(aegis.client.status()).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining("aegis up") });
+    await aegis.start();
+    expect(await aegis.client.status()).toMatchObject({ status: "running" });
+  });
+
+  async function eventsOf(id: string) {
+    const mark = `mark_${Date.now()}`;
+    await aegis.client.secrets.put(mark, "x");
+    const found = [];
+    for await (const event of aegis.client.events()) {
+      if (event.type === "secret.changed" && event.name === mark) break;
+      if ("instance_id" in event && event.instance_id === id) found.push(event);
+    }
+    return found;
+  }
+
+  /** The host's pid of an instance's process, by the first word of its command. */
+  function hostPid(id: string, command: string): number {
+    const pids = cgroupFile(aegis.home, id, { v2: "cgroup.procs", v1: "cgroup.procs" }).split("\n").map(Number);
+    const pid = pids.find((candidate) => commandOf(candidate).split(" ")[0] === command);
+    if (pid === undefined) throw new Error(`${id} runs ${pids.map(commandOf).join(" | ")}, but no ${command}`);
+    return pid;
+  }
+});
+
+describe("daemons side by side", () => {
+  it("do not share a home: the second says so and ends with an error", async () => {
+    const aegis = await startAegis();
+    try {
+      const { code, output } = await runDaemon(aegis.env);
+      expect(code).not.toBe(0);
+      expect(output).toMatch(/Another aegisd/);
+      expect(output).toMatch(/AEGIS_HOME/);
+      expect(await aegis.client.status()).toMatchObject({ status: "running" });
+      expect((await aegis.boot({ command: FOREVER })).state).toBe("running");
+    } finally {
+      await aegis.stop();
+    }
+  });
+
+  it("have homes of their own, and may share their images", async () => {
+    const images = join("/tmp", `aegis-e2e-images-${process.pid}`);
+    mkdirSync(images);
+    const env = { AEGIS_IMAGES: images };
+    const first = await startAegis({ env });
+    const second = await startAegis({ env, images: ["bare"] });
+    try {
+      const store = async (aegis: Aegis) => (await aegis.client.images.list()).map(({ digest }) => digest).toSorted();
+      expect(await store(first)).toEqual(await store(second));
+      const spec = { handle: "same", command: FOREVER, image_ref: "test/busybox:1" };
+      const [one, two] = await Promise.all([first.boot(spec), second.boot(spec)]);
+      expect([one.state, two.state]).toEqual(["running", "running"]);
+      expect(one.id).not.toBe(two.id);
+      await first.kill9();
+      expect(await second.sh("same", "echo untouched")).toBe("untouched");
+      await first.start();
+      expect(await first.sh("same", "echo back")).toBe("back");
+      await first.stop();
+      expect(await second.sh("same", "echo alone")).toBe("alone");
+    } finally {
+      if (existsSync(first.home)) await first.stop();
+      await second.stop();
+      rmSync(images, { recursive: true, force: true });
+    }
+  });
+
+  it("take the place of a file that only looks like a socket or a pid", async () => {
+    const aegis = await startAegis();
+    await aegis.kill9();
+    rmSync(aegis.client.socketPath);
+    const stale = createServer().listen(aegis.client.socketPath);
+    await once(stale, "listening");
+    writeFileSync(join(aegis.home, "data/aegisd.pid"), "1\n");
+    stale.close();
+    await once(stale, "close");
+    writeFileSync(aegis.client.socketPath, "no socket");
+    await aegis.start();
+    expect(Number(readFileSync(join(aegis.home, "data/aegisd.pid"), "utf8"))).toBe((await aegis.client.status()).pid);
+    await aegis.stop();
+  });
+
+  it("refuse settings that make no sense, by name", async () => {
+    const home = `/tmp/aegis-e2e-bad-${process.pid}`;
+    for (const [name, value] of [
+      ["AEGIS_ROUTER_PORT", "http"],
+      ["AEGIS_RUNTIME", "docker"],
+      ["AEGIS_REGISTRY_MIRRORS", "docker.io"],
+      ["AEGIS_SUBNET", "10.0.0.0/30"],
+      ["AEGIS_GUEST_DIR", "/nowhere"],
+    ] as const) {
+      const { code, output } = await runDaemon({ PATH: process.env["PATH"] ?? "", AEGIS_HOME: home, [name]: value });
+      expect(code).toBe(1);
+      expect(output).toContain(name === "AEGIS_GUEST_DIR" ? value : name);
+    }
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  async function runDaemon(env: Record<string, string>): Promise<{ code: number | null; output: string }> {
+    const args = ["--disable-warning=ExperimentalWarning", join(ROOT, "packages/daemon/src/main.ts")];
+    const daemon = spawn(process.execPath, args, { env, stdio: ["ignore", "ignore", "pipe"] });
+    const [output, [code]] = await Promise.all([text(daemon.stderr), once(daemon, "exit") as Promise<[number | null]>]);
+    return { code, output };
+  }
+});
+
+/** Empty when there is no such process. */
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+  } catch {
+    return "";
+  }
+}

@@ -115,7 +115,11 @@ describe("exec and logs", () => {
     });
 
     it("is held back by a reader that does not read", async () => {
-      const command = ["sh", "-c", "i=0; while [ $i -lt 400 ]; do head -c 100000 /dev/zero; i=$((i+1)); echo $i > /tmp/sent; done"];
+      const command = [
+        "sh",
+        "-c",
+        "i=0; while [ $i -lt 400 ]; do head -c 100000 /dev/zero; i=$((i+1)); echo $i > /tmp/sent; done",
+      ];
       const session = await aegis.client.instances.execInteractive(box, { command });
       const output = session.output();
       await output.next();
@@ -246,12 +250,15 @@ describe("exec and logs", () => {
   async function settles(look: () => Promise<string>): Promise<void> {
     let before = "";
     await expect
-      .poll(async () => {
-        const now = await look();
-        const same = now === before;
-        before = now;
-        return same;
-      }, { interval: 200 })
+      .poll(
+        async () => {
+          const now = await look();
+          const same = now === before;
+          before = now;
+          return same;
+        },
+        { interval: 200 },
+      )
       .toBe(true);
   }
 });

@@ -45,7 +45,8 @@ describe("the Guest API, from inside", () => {
 
   it("answers by wget too, many times over", async () => {
     const { id } = await bootParent();
-    const script = "i=0; while [ $i -lt 50 ]; do wget -q -O - $AEGIS_GUEST_API/v1/self > /dev/null || exit 1; i=$((i+1)); done";
+    const script =
+      "i=0; while [ $i -lt 50 ]; do wget -q -O - $AEGIS_GUEST_API/v1/self > /dev/null || exit 1; i=$((i+1)); done";
     await aegis.sh(id, script);
     expect(await aegis.sh(id, "test -S /run/aegis/guestd.sock && echo socket")).toBe("socket");
   });
@@ -60,7 +61,12 @@ describe("the Guest API, from inside", () => {
     const { id } = await bootParent();
     const child = await spawn(id, { handle: "child", exposes: [8080], env: { A: "b" }, memory_mb: 32 });
     expect(child.status).toBe(201);
-    expect(child.body).toMatchObject({ handle: "child", state: "starting", parent_id: id, endpoints: [{ guest_port: 8080 }] });
+    expect(child.body).toMatchObject({
+      handle: "child",
+      state: "starting",
+      parent_id: id,
+      endpoints: [{ guest_port: 8080 }],
+    });
     const path = `/v1/instances/${child.body.id}`;
     await aegis.reaches(child.body.id, "running");
 
@@ -76,7 +82,9 @@ describe("the Guest API, from inside", () => {
       ...[{ stream: expect.any(String) }, { stream: expect.any(String) }],
       { exit_code: 4, done: true },
     ]);
-    expect(lines.map(({ stream, line }) => `${stream} ${line}`)).toEqual(expect.arrayContaining(["stdout b", "stderr oops"]));
+    expect(lines.map(({ stream, line }) => `${stream} ${line}`)).toEqual(
+      expect.arrayContaining(["stdout b", "stderr oops"]),
+    );
     expect((await guest(id, "GET", `${path}/logs`)).text).toContain("oops");
 
     expect((await guest(id, "POST", `${path}/expose`, { port: 9090 })).body).toMatchObject({ guest_port: 9090 });
@@ -91,7 +99,9 @@ describe("the Guest API, from inside", () => {
   it("shows no one parents, siblings, strangers or grandchildren", async () => {
     const { id, handle } = await bootParent();
     const stranger = await aegis.boot({ command: FOREVER, handle: "stranger" });
-    const first = (await spawn(id, { handle: "first", capabilities: { ...MAY_SPAWN, spawn_depth: 1, max_children: 1 } })).body;
+    const first = (
+      await spawn(id, { handle: "first", capabilities: { ...MAY_SPAWN, spawn_depth: 1, max_children: 1 } })
+    ).body;
     const second = (await spawn(id, { handle: "second" })).body;
     const grandchild = (await spawn(first.id, { handle: "grandchild" })).body;
     expect(grandchild.id).toMatch(/^inst-/);
@@ -130,17 +140,30 @@ describe("the Guest API, from inside", () => {
     ["malformed JSON", "{", 400, "invalid_json"],
     ["an unknown field", { command: ["true"], nope: 1 }, 400, "unknown_field"],
     ["a kit", { command: ["true"], kit: "x" }, 400, "unknown_field"],
-    ["a binding of its own making", { command: ["true"], bindings: [{ name: "x", port: 1, upstream: "http://x" }] }, 400, "invalid_request"],
+    [
+      "a binding of its own making",
+      { command: ["true"], bindings: [{ name: "x", port: 1, upstream: "http://x" }] },
+      400,
+      "invalid_request",
+    ],
     ["a body that is too large", { command: ["x".repeat(100_000)], env: { X: "y" } }, 201, undefined],
   ])("answers %s", async (_what, body, status, code) => {
     const { id } = await bootParent();
-    const answer = await guest(id, "POST", "/v1/instances", typeof body === "string" ? body : { image_ref: IMAGES.busybox, ...body });
+    const answer = await guest(
+      id,
+      "POST",
+      "/v1/instances",
+      typeof body === "string" ? body : { image_ref: IMAGES.busybox, ...body },
+    );
     expect([answer.status, answer.body["code"]]).toEqual([status, code]);
   });
 
   it("keeps the instance awake for as long as it asks", async () => {
     const { id } = await aegis.boot({ command: FOREVER, pause_after_idle_s: 0.3, stop_after_paused_s: null });
-    const kept = await guest<{ lease_id: string }>(id, "POST", "/v1/self/keepalive", { ttl_ms: 60_000, reason: "thinking" });
+    const kept = await guest<{ lease_id: string }>(id, "POST", "/v1/self/keepalive", {
+      ttl_ms: 60_000,
+      reason: "thinking",
+    });
     expect(kept.body.lease_id).toMatch(/^lease-/);
     // one that falls asleep later than the first would have
     const { id: other } = await aegis.boot({ command: FOREVER, pause_after_idle_s: 0.4 });

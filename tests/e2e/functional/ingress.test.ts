@@ -79,9 +79,16 @@ describe("ingress", () => {
       const { instances } = aegis.client;
       const wanted = await freePort();
       const endpoint = await instances.expose(id, { port: 8080, public_port: wanted });
-      expect(endpoint).toEqual({ guest_port: 8080, public_port: wanted, protocol: "http", url: `http://127.0.0.1:${wanted}` });
+      expect(endpoint).toEqual({
+        guest_port: 8080,
+        public_port: wanted,
+        protocol: "http",
+        url: `http://127.0.0.1:${wanted}`,
+      });
       expect(await instances.expose(id, { port: 8080 })).toEqual(endpoint);
-      await expect(instances.expose(id, { port: 8080, public_port: wanted + 1 })).rejects.toMatchObject({ code: "port_taken" });
+      await expect(instances.expose(id, { port: 8080, public_port: wanted + 1 })).rejects.toMatchObject({
+        code: "port_taken",
+      });
       expect(await get(endpoint.url)).toMatchObject({ status: 200 });
       await instances.unexpose(id, 8080);
       await expect(get(endpoint.url)).rejects.toMatchObject({ code: "ECONNREFUSED" });
@@ -180,7 +187,10 @@ describe("ingress", () => {
       await locate();
       await Promise.all([bootWeb("first"), bootWeb("second")]);
       expect(await route("/")).toMatchObject({ status: 404, body: expect.stringContaining("X-Aegis-Instance") });
-      expect(await route("/", { host: "third.localhost" })).toMatchObject({ status: 404, body: expect.stringContaining("third") });
+      expect(await route("/", { host: "third.localhost" })).toMatchObject({
+        status: 404,
+        body: expect.stringContaining("third"),
+      });
     });
 
     it("wakes from a pause and boots from a stop", async () => {
@@ -194,8 +204,15 @@ describe("ingress", () => {
 
     it("answers 404 where there is no HTTP port, and 503 where nobody can be reached", async () => {
       await locate();
-      const { id } = await aegis.boot({ handle: "plain", command: ["sleep", "infinity"], exposes: [{ port: 80, protocol: "tcp" }] });
-      expect(await route("/")).toMatchObject({ status: 404, body: expect.stringContaining("plain exposes no HTTP port") });
+      const { id } = await aegis.boot({
+        handle: "plain",
+        command: ["sleep", "infinity"],
+        exposes: [{ port: 80, protocol: "tcp" }],
+      });
+      expect(await route("/")).toMatchObject({
+        status: 404,
+        body: expect.stringContaining("plain exposes no HTTP port"),
+      });
       await aegis.client.instances.delete(id);
       const broken = await aegis.boot({ handle: "broken", command: ["no-such-program"], exposes: [80] });
       expect(broken.state).toBe("failed");
@@ -206,7 +223,11 @@ describe("ingress", () => {
 
     it("carries WebSockets", async () => {
       await locate();
-      const { id, endpoints } = await aegis.boot({ handle: "ws", command: ["nc", "-ll", "-p", "8081", "-e", "/bin/ws-server"], exposes: [8081] });
+      const { id, endpoints } = await aegis.boot({
+        handle: "ws",
+        command: ["nc", "-ll", "-p", "8081", "-e", "/bin/ws-server"],
+        exposes: [8081],
+      });
       await aegis.client.instances.pause(id);
       const targets = [
         new WebSocket(`${router.replace("http", "ws")}/chat`, { headers: { host: "ws.localhost" } }),
@@ -228,8 +249,19 @@ describe("ingress", () => {
     it("passes bodies and headers on, and not its own", async () => {
       await locate();
       const script = `#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'; env | grep ^HTTP_; wc -c`;
-      await bootWeb("web", { command: ["sh", "-c", `printf '%s' "$CGI" > /www/cgi-bin/env; chmod +x /www/cgi-bin/env; exec ${WEB.join(" ")}`], env: { CGI: script } });
-      const { body } = await send(`${router}/cgi-bin/env`, { method: "POST", headers: { "x-aegis-instance": "web", "user-agent": "me" } }, "y".repeat(100_000));
+      await bootWeb("web", {
+        command: [
+          "sh",
+          "-c",
+          `printf '%s' "$CGI" > /www/cgi-bin/env; chmod +x /www/cgi-bin/env; exec ${WEB.join(" ")}`,
+        ],
+        env: { CGI: script },
+      });
+      const { body } = await send(
+        `${router}/cgi-bin/env`,
+        { method: "POST", headers: { "x-aegis-instance": "web", "user-agent": "me" } },
+        "y".repeat(100_000),
+      );
       expect(body).toContain("100000");
       expect(body).toContain("HTTP_USER_AGENT=me");
       expect(body).not.toContain("AEGIS");
@@ -245,10 +277,17 @@ interface Answer {
 
 const get = (url: string, headers: Record<string, string> = {}): Promise<Answer> => send(url, { headers });
 
-function send(url: string, options: { method?: string; headers: Record<string, string> }, body?: string): Promise<Answer> {
+function send(
+  url: string,
+  options: { method?: string; headers: Record<string, string> },
+  body?: string,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(url, { ...options, agent: false }, (answer) => {
-      text(answer).then((said) => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: said }), reject);
+      text(answer).then(
+        (said) => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: said }),
+        reject,
+      );
     });
     request.on("error", reject).end(body);
   });

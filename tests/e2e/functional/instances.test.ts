@@ -42,9 +42,17 @@ describe("instances", () => {
       await expect(instances.get(created.id)).rejects.toMatchObject({ code: "instance_deleted" });
       await expect(instances.get("nobody")).rejects.toMatchObject({ code: "instance_not_found" });
 
-      expect(await states(created.id)).toEqual(
-        ["starting", "running", "stopped", "starting", "running", "stopped", "starting", "running", "stopped"],
-      );
+      expect(await states(created.id)).toEqual([
+        "starting",
+        "running",
+        "stopped",
+        "starting",
+        "running",
+        "stopped",
+        "starting",
+        "running",
+        "stopped",
+      ]);
     });
 
     it("pauses every process and goes on where it was", async () => {
@@ -152,8 +160,12 @@ describe("instances", () => {
       const ended = await aegis.reaches(id, "stopped");
       expect(ended).toMatchObject({ exit_code: code, failure: null });
       const logs = await aegis.logs(id);
-      expect(logs.filter(({ source }) => source === "boot").map(({ stream, line }) => `${stream} ${line}`).toSorted())
-        .toEqual(["stderr err", "stdout out"]);
+      expect(
+        logs
+          .filter(({ source }) => source === "boot")
+          .map(({ stream, line }) => `${stream} ${line}`)
+          .toSorted(),
+      ).toEqual(["stderr err", "stdout out"]);
       expect(logs.at(-1)).toMatchObject({ source: "system", line: `process exited (code ${code})` });
     });
 

@@ -101,7 +101,7 @@ describe("the story, in the browser", { timeout: 180_000 }, () => {
 
   it("stops it when told to", async () => {
     await say("stop it");
-    await state("stopped");
+    expect(await state("stopped")).toMatchObject({ failure: null });
     await chat
       .getByText(/stopped/i)
       .first()

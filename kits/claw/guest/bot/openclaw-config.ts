@@ -4,10 +4,10 @@ import { llmSections } from "../llm-provider.ts";
 import type { PluginConfig } from "../plugin/plugin-config.ts";
 import type { BotPaths } from "./paths.ts";
 
-export const GATEWAY_PORT = 18789;
-export const WEBHOOK_PORT = 8787;
-export const WEBHOOK_PATH = "/telegram-webhook";
-export const PLUGIN_ID = "claw-kit";
+const GATEWAY_PORT = 18789;
+const WEBHOOK_PORT = 8787;
+const WEBHOOK_PATH = "/telegram-webhook";
+const PLUGIN_ID = "claw-kit";
 
 /**
  * OpenClaw's config of the bot. Its root is strict: a key that this version does not know aborts the start, so every

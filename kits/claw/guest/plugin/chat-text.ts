@@ -33,7 +33,7 @@ export const failedText = (work: WorkRecord, reason: string): string =>
 
 export const stoppedText = (work: WorkRecord): string => `⏹ ${work.handle} was stopped before it was done.`;
 
-export function duration(seconds: number): string {
+function duration(seconds: number): string {
   const whole = Math.max(1, Math.round(seconds));
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }

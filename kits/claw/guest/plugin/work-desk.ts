@@ -20,7 +20,7 @@ export interface Client {
   chat: DeliveryContext | null;
 }
 
-export const WORK_PREFIX = "work-";
+const WORK_PREFIX = "work-";
 const RUNNER = ["node", "/opt/claw/work.mjs"];
 const MAX_TRIES = 20;
 const FULL_NAME = /^work-[a-z0-9][a-z0-9-]*$/;

@@ -33,7 +33,7 @@ export function folderPage(path: string, names: readonly string[]): string {
 export const errorPage = (title: string, text: string): string =>
   page(title, "", `<h1>${escapeHtml(title)}</h1><p class="text">${escapeHtml(text)}</p>`);
 
-export const escapeHtml = (text: string): string =>
+const escapeHtml = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
 const page = (title: string, head: string, body: string): string => `<!doctype html>

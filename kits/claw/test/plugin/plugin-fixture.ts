@@ -17,7 +17,7 @@ export const ann: Client = { session: "ann", agent: "main", chat: { channel: "te
 export const ben: Client = { session: "ben", agent: "main", chat: { channel: "telegram", to: "telegram:2" } };
 
 /** What people see: each message with its newest text. */
-export class ChatDouble implements Chat {
+class ChatDouble implements Chat {
   readonly messages: { to: string; text: string }[] = [];
   edits = 0;
   failures = 0;

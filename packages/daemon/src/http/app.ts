@@ -26,13 +26,7 @@ export function makeApp(warn: (message: string) => void): App {
   acceptEmptyJson(app);
   app.setErrorHandler((error: FastifyError, _request, reply) => sendError(reply, toAegisError(error, warn)));
   app.setNotFoundHandler((request, reply) =>
-    sendError(
-      reply,
-      new AegisError(
-        "not_found",
-        `There is no ${request.method} ${request.url.split("?")[0]}.`,
-      ),
-    ),
+    sendError(reply, new AegisError("not_found", `There is no ${request.method} ${request.url.split("?")[0]}.`)),
   );
   return app;
 }

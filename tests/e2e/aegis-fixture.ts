@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,7 +8,6 @@ import { socketPathOf } from "../../packages/sdk/src/aegis-home.ts";
 import { AegisClient } from "../../packages/sdk/src/client.ts";
 import { launchDaemon, runningDaemon, stopDaemon } from "../../packages/sdk/src/daemon-process.ts";
 import { waitForInstance } from "../../packages/sdk/src/instance-watch.ts";
-import { processStart } from "../../packages/sdk/src/process-identity.ts";
 import { guestFolder } from "./container-host.ts";
 import { type FixtureImage, IMAGES, importImages } from "./fixture-images.ts";
 import { HostLeftovers } from "./host-leftovers.ts";
@@ -79,6 +78,11 @@ export class Aegis {
 
   async start(): Promise<void> {
     await launchDaemon({ home: this.home, env: this.env });
+    this.remember();
+  }
+
+  /** For a daemon that was started by other means: notes what must be gone at the end. */
+  remember(): void {
     this.#leftovers.remember();
   }
 
@@ -91,10 +95,9 @@ export class Aegis {
   /** Kills the daemon as a crash does; its instances run on. */
   async kill9(): Promise<void> {
     const { pid } = await this.client.status();
-    const start = processStart(pid);
     process.kill(pid, "SIGKILL");
-    // a process that is not watched as a child gives no event when it is gone
-    while (processStart(pid) === start) await delay(POLL_MS);
+    // a process that is not watched as a child gives no event when it is gone, with its last thread
+    while (existsSync(`/proc/${pid}`)) await delay(POLL_MS);
   }
 
   /** Ends everything, removes the home and checks that nothing is left. */

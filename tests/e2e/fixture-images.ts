@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
-import { chmod, copyFile, cp, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import type { AegisClient } from "../../packages/sdk/src/client.ts";
 import { makeBusyboxRootfs } from "./busybox-image.ts";
+import { copyProgram } from "./program-with-libraries.ts";
 import { type TestLayer, writeTestImage } from "./test-image.ts";
 
 const run = promisify(execFile);
@@ -13,10 +14,12 @@ const run = promisify(execFile);
 export const IMAGES = {
   /** busybox and nothing else: no libc */
   busybox: "test/busybox:1",
-  /** one static program: no shell, no /etc */
+  /** one static program, /busybox: no shell, no /etc, nothing on PATH */
   bare: "test/bare:1",
   /** the host's own bash, coreutils and grep on its glibc: no iproute2, no init, no package manager */
   glibc: "test/glibc:1",
+  /** the Node that runs the tests, and nothing else */
+  node: "test/node:1",
 } as const;
 export type FixtureImage = keyof typeof IMAGES;
 
@@ -68,10 +71,11 @@ const layers: Record<FixtureImage, TestLayer> = {
   },
   bare: {
     async fill(folder) {
-      await copyFile("/bin/busybox", join(folder, "program"));
+      await copyFile("/bin/busybox", join(folder, "busybox"));
     },
   },
   glibc: { fill: fillGlibc },
+  node: { fill: (folder) => copyProgram(folder, process.execPath, "bin/node") },
 };
 
 /** Puts images into a daemon's store through its API. */
@@ -80,7 +84,7 @@ export async function importImages(client: AegisClient, names: readonly FixtureI
   try {
     for (const name of names) {
       const layout = join(folder, name);
-      await writeTestImage(layout, [layers[name]], { Env: ["PATH=/bin:/usr/bin", "FROM_IMAGE=yes"] });
+      await writeImage(name, layout);
       for await (const step of client.images.pull({ ref: IMAGES[name], layout })) if ("done" in step) break;
     }
   } finally {
@@ -88,20 +92,16 @@ export async function importImages(client: AegisClient, names: readonly FixtureI
   }
 }
 
+/** Writes an image as an OCI layout. */
+export async function writeImage(name: FixtureImage, layout: string): Promise<void> {
+  await writeTestImage(layout, [layers[name]], { Env: ["PATH=/bin:/usr/bin", "FROM_IMAGE=yes"] });
+}
+
 async function fillGlibc(folder: string): Promise<void> {
   for (const name of ["bin", "etc", "root", "tmp", "usr"]) await mkdir(join(folder, name), { recursive: true });
   await writeFile(join(folder, "etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n");
   for (const name of GLIBC_TOOLS) {
     const program = (await run("sh", ["-c", `command -v ${name}`])).stdout.trim();
-    await copyFile(await realpath(program), join(folder, "bin", name));
-    for (const library of await librariesOf(program)) {
-      await mkdir(join(folder, dirname(library)), { recursive: true });
-      await cp(await realpath(library), join(folder, library), { force: true });
-    }
+    await copyProgram(folder, program, `bin/${name}`);
   }
-}
-
-async function librariesOf(program: string): Promise<string[]> {
-  const { stdout } = await run("ldd", [program]);
-  return [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, path = ""]) => path);
 }

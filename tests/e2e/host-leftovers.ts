@@ -69,7 +69,7 @@ export class HostLeftovers {
     if (this.#block === null || [...claims().values()].includes(this.#block)) return [];
     const ours = new RegExp(`\\b(ag${this.#block}-\\d|aegis_${this.#block}\\b)`);
     const look = (command: string, ...args: string[]): string[] =>
-      execFileSync(command, args, { encoding: "utf8" })
+      execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
         .split("\n")
         .filter((line) => ours.test(line));
     return [

@@ -49,6 +49,11 @@ export const entries: Entry[] = [
       { name: "stop", summary: "stop; a connection still wakes it", load: () => import("./commands/instance-stop.ts") },
       { name: "disable", summary: "stop; nothing wakes it", load: () => import("./commands/instance-disable.ts") },
       { name: "restart", summary: "stop and start", load: () => import("./commands/instance-restart.ts") },
+      {
+        name: "set",
+        summary: "change when it sleeps and starts again",
+        load: () => import("./commands/instance-set.ts"),
+      },
       { name: "pause", summary: "freeze, memory kept", load: () => import("./commands/instance-pause.ts") },
       { name: "resume", summary: "go on after a pause", load: () => import("./commands/instance-resume.ts") },
       {

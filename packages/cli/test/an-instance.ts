@@ -14,6 +14,9 @@ export const anInstance = (fields: Partial<InstanceView> = {}): InstanceView => 
   idle_policy: "default",
   pause_after_idle_s: 60,
   stop_after_paused_s: 300,
+  restart: "no",
+  restart_at: null,
+  pause_hook: null,
   memory_mb: 512,
   vcpus: 1,
   driver: "container",
@@ -31,6 +34,6 @@ export const anInstance = (fields: Partial<InstanceView> = {}): InstanceView => 
   lease_held: false,
   lease_reason: null,
   lease_expires_at: null,
-  stats: { memory_bytes: 5_000_000, cpu_ms: 1500, processes: 3 },
+  stats: { memory_bytes: 5_000_000, resident_bytes: 4_000_000, swapped_bytes: 0, cpu_ms: 1500, processes: 3 },
   ...fields,
 });

@@ -48,7 +48,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const { home, settings, driver, images, log } = parts;
   await using opened = new AsyncDisposableStack();
   const state = openState(parts, opened);
-  const { instances, guestApi } = makeInstances(parts, state, opened);
+  const { instances, guestApi } = makeInstances(parts, state, await driver.hostBoot(), opened);
   await guestApi.ready();
   await driver.start();
   opened.defer(() => driver.close());
@@ -92,7 +92,7 @@ function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableSta
   const database = openDatabase(home.database, owner);
   const store = new SqliteStore(database);
   opened.defer(() => store.close());
-  const events = new EventLog(store);
+  const events = new EventLog(store, log);
   const masterKey = MasterKey.open(home.masterKey, owner);
   const secrets = new SecretVault(database, masterKey.derive("secrets"), events);
   const logs = new LogFiles(home.instances, log);
@@ -104,11 +104,12 @@ function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableSta
 function makeInstances(
   { home, owner, settings, driver, images, log }: DaemonParts,
   { store, events, masterKey, secrets, logs }: State,
+  hostBoot: string,
   opened: AsyncDisposableStack,
 ): { instances: Instances; guestApi: GuestApi } {
   const ingress = new PublicPorts({
-    connect: (instanceId, guestPort, signal) => instances.find(instanceId).connect(guestPort, signal),
-    nudge: (instanceId) => instances.peek(instanceId)?.nudge(),
+    connect: (instanceId, { guestPort, protocol }, signal) =>
+      instances.find(instanceId).open(guestPort, protocol, signal),
   });
   opened.defer(() => ingress.closeAll());
   const bindings = new BindingProxy(secrets);
@@ -120,6 +121,7 @@ function makeInstances(
       logs,
       ingress,
       driver,
+      hostBoot,
       images,
       harness: new StreamHarness(),
       workspaces: new WorkspaceFolders(home.workspaces, owner),
@@ -192,7 +194,7 @@ function onlyHttp(instances: Instances): string | null {
 async function connectHttp(instances: Instances, name: string) {
   const instance = instances.find(name);
   const port = httpPort(instance);
-  if (port !== undefined) return instance.connect(port);
+  if (port !== undefined) return instance.open(port, "http");
   throw new AegisError(
     "endpoint_not_found",
     `${instance.handle} exposes no HTTP port. Expose one with: aegis instance expose ${instance.handle} 8080`,

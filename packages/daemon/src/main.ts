@@ -26,6 +26,7 @@ async function main(): Promise<void> {
       homeKey: home.key,
       harnessDir: settings.harnessDir,
       runtime: settings.runtime,
+      reclaim: settings.reclaim,
       owner,
       log,
     }),

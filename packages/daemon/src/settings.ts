@@ -4,6 +4,8 @@ export interface Settings {
   defaultImage: string;
   routerPort: number;
   runtime: "auto" | "crun" | "runc";
+  /** whether the memory of paused instances is swapped out, where there is swap */
+  reclaim: "auto" | "off";
   /** registry name to the mirrors that are asked first, in order */
   mirrors: Record<string, string[]>;
   /** folder with aegis-guest, its loader and tini */
@@ -21,6 +23,7 @@ export function readSettings(env: NodeJS.ProcessEnv, projectRoot: string): Setti
     defaultImage: env["AEGIS_DEFAULT_IMAGE"] ?? "aegis/claw:latest",
     routerPort: readPort(env["AEGIS_ROUTER_PORT"]),
     runtime: readRuntime(env["AEGIS_RUNTIME"]),
+    reclaim: readReclaim(env["AEGIS_RECLAIM"]),
     mirrors: readMirrors(env["AEGIS_REGISTRY_MIRRORS"]),
     harnessDir: env["AEGIS_GUEST_DIR"] ?? `${projectRoot}/dist/guest`,
   };
@@ -37,6 +40,12 @@ function readRuntime(value: string | undefined): Settings["runtime"] {
   if (value === undefined || value === "auto") return "auto";
   if (value === "crun" || value === "runc") return value;
   throw new AegisError("invalid_request", `AEGIS_RUNTIME must be auto, crun or runc, not ${value}.`);
+}
+
+function readReclaim(value: string | undefined): Settings["reclaim"] {
+  if (value === undefined || value === "auto") return "auto";
+  if (value === "off") return value;
+  throw new AegisError("invalid_request", `AEGIS_RECLAIM must be auto or off, not ${value}.`);
 }
 
 /** `docker.io=http://127.0.0.1:5000,quay.io=https://mirror.example` */

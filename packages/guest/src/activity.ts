@@ -4,6 +4,8 @@ import { countRemotePeers, parseCpuTicks, sumNetBytes } from "./procfs.ts";
 
 const MS_PER_TICK = 10;
 const INIT_PID = 1;
+const LATE_MS = 100;
+const AFTER_PAUSE_MS = 1000;
 
 /** Counters of the whole instance at one moment. */
 export interface ActivityCounters {
@@ -57,19 +59,29 @@ function readOrEmpty(file: string): string {
 export class Heartbeat {
   readonly #report: (activity: ActivityReport) => void;
   readonly #afterBeat: () => void;
+  readonly #now: () => number;
   #counters: ActivityCounters = readCounters("/proc", process.pid);
 
-  constructor(report: (activity: ActivityReport) => void, afterBeat: () => void) {
+  /** @param now a clock that goes on while the instance is paused */
+  constructor(report: (activity: ActivityReport) => void, afterBeat: () => void, now = () => performance.now()) {
     this.#report = report;
     this.#afterBeat = afterBeat;
+    this.#now = now;
   }
 
   start(): void {
     // spread, so that many instances do not beat as one
-    setTimeout(() => this.#beat(), HEARTBEAT_MS * (0.9 + Math.random() * 0.2)).unref();
+    this.#beatIn(HEARTBEAT_MS * (0.9 + Math.random() * 0.2));
   }
 
-  #beat(): void {
+  #beatIn(ms: number): void {
+    const due = this.#now() + ms;
+    setTimeout(() => this.#beat(due), ms).unref();
+  }
+
+  /** A beat that is late was overtaken by a pause: what the instance was woken for goes first. */
+  #beat(due: number): void {
+    if (this.#now() - due > LATE_MS) return this.#beatIn(AFTER_PAUSE_MS);
     const before = this.#counters;
     this.#counters = readCounters("/proc", process.pid);
     const activity = activityBetween(before, this.#counters);

@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { activityBetween, readCounters } from "../src/activity.ts";
+import { HEARTBEAT_MS } from "@aegis/protocol/control";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { activityBetween, Heartbeat, readCounters } from "../src/activity.ts";
 
 const HARNESS = 2;
 let proc: string;
@@ -53,4 +54,29 @@ test("a process that ends and is reaped keeps its time", () => {
 
 test("a /proc without network tables has none", () => {
   expect(readCounters(proc, HARNESS)).toEqual({ tcp: 0, cpuMs: 0, netBytes: 0 });
+});
+
+test("the first beat after a pause waits, for what the instance was woken for", () => {
+  vi.useFakeTimers();
+  try {
+    let [now, beats] = [0, 0];
+    const pass = (ms: number) => {
+      now += ms;
+      vi.advanceTimersByTime(ms);
+    };
+    new Heartbeat(
+      () => undefined,
+      () => (beats += 1),
+      () => now,
+    ).start();
+    while (beats === 0) pass(10);
+    expect(now).toBeLessThan(HEARTBEAT_MS * 1.2);
+    now += 60_000;
+    vi.advanceTimersToNextTimer();
+    expect(beats).toBe(1);
+    pass(1000);
+    expect(beats).toBe(2);
+  } finally {
+    vi.useRealTimers();
+  }
 });

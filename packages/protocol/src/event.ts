@@ -5,6 +5,17 @@ export type EventBody =
   | { type: "instance.created"; instance_id: string; handle: string; parent_id: string | null }
   | { type: "instance.state"; instance_id: string; handle: string; state: InstanceState; reason: string }
   | { type: "instance.deleted"; instance_id: string; handle: string }
+  | { type: "instance.updated"; instance_id: string; handle: string; fields: string[] }
+  | { type: "instance.pause_postponed"; instance_id: string; handle: string; reason: string }
+  | {
+      /** of a paused instance went back to the host */
+      type: "instance.memory";
+      instance_id: string;
+      handle: string;
+      before_bytes: number;
+      after_bytes: number;
+      took_ms: number;
+    }
   | { type: "instance.boot_progress"; instance_id: string; handle: string; message: string }
   | { type: "endpoint.opened"; instance_id: string; guest_port: number; public_port: number }
   | { type: "endpoint.closed"; instance_id: string; guest_port: number; public_port: number }

@@ -11,6 +11,10 @@ export type InstanceState = "starting" | "running" | "paused" | "stopped" | "fai
 export const IdlePolicy = Type.Enum(["default", "leases_only"]);
 export type IdlePolicy = "default" | "leases_only";
 
+/** What follows when the workload ends by itself: `on-failure` is any end but exit code 0. */
+export const RestartPolicy = Type.Enum(["no", "on-failure", "always"]);
+export type RestartPolicy = "no" | "on-failure" | "always";
+
 export const DriverName = Type.Enum(["container", "fake"]);
 export type DriverName = "container" | "fake";
 
@@ -24,6 +28,37 @@ const Env = Type.Record(Type.String({ pattern: "^[a-zA-Z_][a-zA-Z0-9_]*$" }), Ty
   additionalProperties: false,
 });
 const Seconds = Type.Union([Type.Number({ minimum: 0.1, maximum: 31_536_000 }), Type.Null()]);
+
+const hookFields = {
+  /** run inside, like an exec */
+  command: Type.Optional(Command),
+  /** a request to a server inside */
+  http: Type.Optional(
+    Type.Object(
+      {
+        port: Port,
+        path: Type.String({ pattern: "^/[!-~]*$", maxLength: 2048 }),
+        method: Type.Optional(Type.Enum(["GET", "POST", "PUT"])),
+      },
+      { additionalProperties: false },
+    ),
+  ),
+  timeout_s: Type.Optional(Type.Number({ minimum: 0.1, maximum: 60 })),
+};
+
+/** One question to the workload: either `command` or `http`. */
+export const HookCall = Type.Object(hookFields, { additionalProperties: false });
+export type HookCall = Static<typeof HookCall>;
+
+/**
+ * How the workload is asked before a pause, and told after it. Anything but exit code 0 or a status below 400 is a no,
+ * and so is the JSON `{"busy": true, "reason": ...}`. The last line that it answers, if it is JSON, comes back to `resume`.
+ */
+export const PauseHook = Type.Object(
+  { ...hookFields, resume: Type.Optional(HookCall) },
+  { additionalProperties: false },
+);
+export type PauseHook = Static<typeof PauseHook>;
 
 export const ExposeRequest = Type.Object(
   {
@@ -62,6 +97,8 @@ const specFields = {
   idle_policy: Type.Optional(IdlePolicy),
   pause_after_idle_s: Type.Optional(Seconds),
   stop_after_paused_s: Type.Optional(Seconds),
+  restart: Type.Optional(RestartPolicy),
+  pause_hook: Type.Optional(PauseHook),
   capabilities: Type.Optional(Capabilities),
   read_only_root: Type.Optional(Type.Boolean()),
 };
@@ -90,6 +127,23 @@ export const SpawnInstance = Type.Object(
 );
 export type SpawnInstance = Static<typeof SpawnInstance>;
 
+/** Body of `PATCH /v1/instances/{id}`: what may change while the instance runs; what is left out stays. */
+export const UpdateInstance = Type.Object(
+  {
+    idle_policy: Type.Optional(IdlePolicy),
+    pause_after_idle_s: Type.Optional(Seconds),
+    stop_after_paused_s: Type.Optional(Seconds),
+    restart: Type.Optional(RestartPolicy),
+    pause_hook: Type.Optional(Type.Union([PauseHook, Type.Null()])),
+  },
+  { additionalProperties: false },
+);
+export type UpdateInstance = Static<typeof UpdateInstance>;
+
+/** Body of `POST .../pause`. With `force` the workload's pause hook has no say. */
+export const PauseRequest = Type.Object({ force: Type.Optional(Type.Boolean()) }, { additionalProperties: false });
+export type PauseRequest = Static<typeof PauseRequest>;
+
 export const Endpoint = Type.Object({
   guest_port: Port,
   public_port: Port,
@@ -101,14 +155,19 @@ export type Endpoint = Static<typeof Endpoint>;
 export const Lease = Type.Object({
   lease_id: Type.String(),
   reason: Type.String(),
+  /** `host`, or the id of the instance that keeps itself awake */
+  owner: Type.String(),
   /** RFC 3339 */
   expires_at: Type.String(),
 });
 export type Lease = Static<typeof Lease>;
 
+/** A lease that is to last longer is renewed by another one. */
+export const MAX_LEASE_MS = 86_400_000;
+
 export const AcquireLease = Type.Object(
   {
-    ttl_ms: Type.Integer({ minimum: 100, maximum: 86_400_000 }),
+    ttl_ms: Type.Integer({ minimum: 100 }),
     reason: Type.String({ minLength: 1, maxLength: 256 }),
   },
   { additionalProperties: false },
@@ -117,11 +176,25 @@ export type AcquireLease = Static<typeof AcquireLease>;
 
 /** What the kernel says of a machine right now. */
 export const InstanceStats = Type.Object({
+  /** everything in RAM that counts for the machine, cached files and the kernel's own included */
   memory_bytes: Type.Integer(),
+  /** the part of it that its processes have mapped */
+  resident_bytes: Type.Integer(),
+  /** swapped out; a wake brings back what is touched */
+  swapped_bytes: Type.Integer(),
   cpu_ms: Type.Integer(),
   processes: Type.Integer(),
 });
 export type InstanceStats = Static<typeof InstanceStats>;
+
+/** One line of an instance's power history. */
+export const PowerEntry = Type.Object({
+  state: InstanceState,
+  /** RFC 3339 */
+  since: Type.String(),
+  reason: Type.String(),
+});
+export type PowerEntry = Static<typeof PowerEntry>;
 
 const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
@@ -139,6 +212,10 @@ export const InstanceView = Type.Object({
   idle_policy: IdlePolicy,
   pause_after_idle_s: Nullable(Type.Number()),
   stop_after_paused_s: Nullable(Type.Number()),
+  restart: RestartPolicy,
+  /** when the restart policy starts it again; null when it does not */
+  restart_at: Nullable(Type.String()),
+  pause_hook: Nullable(PauseHook),
   memory_mb: Type.Integer(),
   vcpus: Type.Number(),
   driver: DriverName,
@@ -157,6 +234,8 @@ export const InstanceView = Type.Object({
   lease_reason: Nullable(Type.String()),
   lease_expires_at: Nullable(Type.String()),
   stats: Nullable(InstanceStats),
+  /** the newest changes of state and why, oldest first; not in lists */
+  power_history: Type.Optional(Type.Array(PowerEntry)),
 });
 export type InstanceView = Static<typeof InstanceView>;
 

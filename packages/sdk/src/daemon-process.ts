@@ -16,8 +16,12 @@ import { processStart } from "./process-identity.ts";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const NODE = join(ROOT, "node_modules/node/bin/node");
 const LAUNCHER = fileURLToPath(new URL("./launch-daemon.ts", import.meta.url));
-/** A small young generation: the daemon makes little garbage, and is to be small above all. */
-const NODE_ARGS = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=1"];
+/**
+ * The daemon is to be small above all. Left to itself V8 lets garbage pile up, and malloc gives each thread an arena:
+ * after thousands of connections that is 40 MB more, and no faster.
+ */
+const NODE_ARGS = ["--disable-warning=ExperimentalWarning", "--optimize-for-size", "--max-semi-space-size=1"];
+const MALLOC = { MALLOC_ARENA_MAX: "1" };
 
 const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 120_000;
@@ -66,7 +70,7 @@ export async function launchDaemon(place: DaemonPlace): Promise<DaemonStatus> {
   const log = openSync(logPath, "a", 0o600);
   const daemon = spawn(NODE, [...NODE_ARGS, daemonEntry(ROOT)], {
     cwd: "/",
-    env: daemonEnv(place),
+    env: { ...MALLOC, ...daemonEnv(place) },
     detached: true,
     stdio: ["ignore", log, log],
   });

@@ -10,6 +10,8 @@ import type {
   InstanceView,
   Lease,
   LogLine,
+  PauseRequest,
+  UpdateInstance,
 } from "@aegis/protocol/instance";
 import { openExecSession, type ExecSession, type ExecSessionRequest } from "./exec-session.ts";
 import { ndjson } from "./ndjson.ts";
@@ -73,8 +75,15 @@ export class InstancesApi {
     return this.#post(id, "disable");
   }
 
-  pause(id: string): Promise<void> {
-    return this.#post(id, "pause");
+  /** @param force without asking the workload, when it has a pause hook */
+  async pause(id: string, { force = false }: PauseRequest = {}): Promise<void> {
+    if (!force) return this.#post(id, "pause");
+    await this.#http.json({ method: "POST", path: pathOf(id, "pause"), body: { force } });
+  }
+
+  /** Changes how it sleeps and starts again; what is left out stays. Takes effect at once. */
+  update(id: string, changes: UpdateInstance): Promise<InstanceView> {
+    return this.#http.json({ method: "PATCH", path: pathOf(id), body: changes });
   }
 
   resume(id: string): Promise<void> {

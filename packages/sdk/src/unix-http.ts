@@ -7,7 +7,7 @@ import { isErrorBody } from "./error-body.ts";
 const { request } = process.getBuiltinModule("node:http");
 
 export interface HttpCall {
-  method: "GET" | "POST" | "PUT" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   path: string;
   query?: Record<string, string | number | boolean | undefined>;
   body?: unknown;

@@ -119,10 +119,7 @@ describe("a daemon that is killed", () => {
   it("leaves a stale socket that the next one replaces", async () => {
     await aegis.kill9();
     expect(existsSync(aegis.client.socketPath)).toBe(true);
-    await expect(aegis.client.status()).rejects.toMatchObject({
-      code: "unavailable",
-      message: expect.stringContaining("aegis up"),
-    });
+    await expect(aegis.client.status()).rejects.toThrow(/aegis up/);
     await aegis.start();
     expect(await aegis.client.status()).toMatchObject({ status: "running" });
   });

@@ -95,10 +95,9 @@ describe("exec and logs", () => {
     it("says so when the instance stops in mid command", async () => {
       const { id } = await aegis.boot({ command: FOREVER });
       const running = aegis.exec(id, ["sh", "-c", "echo started; sleep 300"]);
-      const ended = expect(running).rejects.toMatchObject({ code: "guest_unreachable" });
-      await aegis.untilLogged(id, "started");
-      await aegis.client.instances.stop(id);
-      await ended;
+      const stopping = aegis.untilLogged(id, "started").then(() => aegis.client.instances.stop(id));
+      await expect(running).rejects.toMatchObject({ code: "guest_unreachable" });
+      await stopping;
       await aegis.client.instances.delete(id);
     });
   });

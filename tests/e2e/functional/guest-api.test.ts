@@ -37,7 +37,11 @@ describe("the Guest API, from inside", () => {
     const { status, body } = await guest(id, "GET", "/v1/self");
     expect(status).toBe(200);
     expect(body).toMatchObject({
-      ...{ id, handle, state: "running", image: IMAGES.busybox, parent_id: null },
+      id,
+      handle,
+      state: "running",
+      image: IMAGES.busybox,
+      parent_id: null,
       endpoints: [{ guest_port: 8080 }],
       capabilities: { children_left: 0 },
     });
@@ -79,10 +83,11 @@ describe("the Guest API, from inside", () => {
     const lines = exec.text.split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(lines).toMatchObject([
       { exec_id: expect.stringMatching(/^exec-/) },
-      ...[{ stream: expect.any(String) }, { stream: expect.any(String) }],
+      { stream: expect.any(String) },
+      { stream: expect.any(String) },
       { exit_code: 4, done: true },
     ]);
-    expect(lines.map(({ stream, line }) => `${stream} ${line}`)).toEqual(
+    expect(lines.map(({ stream, line }) => `${String(stream)} ${String(line)}`)).toEqual(
       expect.arrayContaining(["stdout b", "stderr oops"]),
     );
     expect((await guest(id, "GET", `${path}/logs`)).text).toContain("oops");

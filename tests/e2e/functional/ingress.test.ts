@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { startAegis, type Aegis } from "../aegis-fixture.ts";
 import { freePort } from "../registry.ts";
@@ -160,16 +160,12 @@ describe("ingress", () => {
   describe("the HTTP router", () => {
     let router: string;
     const route = (path: string, headers: Record<string, string> = {}) => get(`${router}${path}`, headers);
-    beforeAll(async () => {
+    // the daemon may have been restarted since
+    beforeEach(async () => {
       router = `http://127.0.0.1:${(await aegis.client.status()).router_port}`;
     });
-    // the daemon may have been restarted since
-    const locate = async () => {
-      router = `http://127.0.0.1:${(await aegis.client.status()).router_port}`;
-    };
 
     it("finds the only instance, one by header, and one by its name under localhost", async () => {
-      await locate();
       const first = await bootWeb("first", AWAKE);
       expect(await route("/")).toMatchObject({ status: 200, body: "hello from inside\n" });
       await bootWeb("second", AWAKE);
@@ -184,7 +180,6 @@ describe("ingress", () => {
     });
 
     it("asks which one is meant, and does not know strangers", async () => {
-      await locate();
       await Promise.all([bootWeb("first"), bootWeb("second")]);
       expect(await route("/")).toMatchObject({ status: 404, body: expect.stringContaining("X-Aegis-Instance") });
       expect(await route("/", { host: "third.localhost" })).toMatchObject({
@@ -194,7 +189,6 @@ describe("ingress", () => {
     });
 
     it("wakes from a pause and boots from a stop", async () => {
-      await locate();
       const { id } = await bootWeb("web");
       await aegis.client.instances.pause(id);
       expect(await route("/")).toMatchObject({ status: 200 });
@@ -203,7 +197,6 @@ describe("ingress", () => {
     });
 
     it("answers 404 where there is no HTTP port, and 503 where nobody can be reached", async () => {
-      await locate();
       const { id } = await aegis.boot({
         handle: "plain",
         command: ["sleep", "infinity"],
@@ -222,18 +215,17 @@ describe("ingress", () => {
     });
 
     it("carries WebSockets", async () => {
-      await locate();
       const { id, endpoints } = await aegis.boot({
         handle: "ws",
         command: ["nc", "-ll", "-p", "8081", "-e", "/bin/ws-server"],
         exposes: [8081],
       });
       await aegis.client.instances.pause(id);
-      const targets = [
-        new WebSocket(`${router.replace("http", "ws")}/chat`, { headers: { host: "ws.localhost" } }),
-        new WebSocket(`ws://127.0.0.1:${endpoints[0]?.public_port}/chat`),
-      ];
-      for (const socket of targets) {
+      for (const [url, headers] of [
+        [router, { host: "ws.localhost" }],
+        [String(endpoints[0]?.url), {}],
+      ] as const) {
+        const socket = new WebSocket(`${url.replace("http", "ws")}/chat`, { headers });
         const messages: string[] = [];
         socket.on("message", (data: Buffer) => {
           messages.push(data.toString());
@@ -247,7 +239,6 @@ describe("ingress", () => {
     });
 
     it("passes bodies and headers on, and not its own", async () => {
-      await locate();
       const script = `#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'; env | grep ^HTTP_; wc -c`;
       await bootWeb("web", {
         command: [

@@ -7,6 +7,7 @@ import { measureEnd } from "./measure-end.ts";
 import { measureExec } from "./measure-exec.ts";
 import { measureMemory } from "./measure-memory.ts";
 import { measurePaused } from "./measure-paused.ts";
+import { measurePower } from "./measure-power.ts";
 import { measureRunning } from "./measure-running.ts";
 import { measureStopped } from "./measure-stopped.ts";
 import { HELP, parseOptions, type BenchOptions, type Group } from "./options.ts";
@@ -20,6 +21,7 @@ const measurements: Record<Group, (host: BenchHost) => Promise<Figure[]>> = {
   stopped: measureStopped,
   end: measureEnd,
   memory: measureMemory,
+  power: measurePower,
 };
 
 const INTERRUPTED = 130;
@@ -34,7 +36,11 @@ async function main(): Promise<void> {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(name, () => stop.abort(new Error(`ended by ${name}`)));
   const machine = describeMachine();
-  const { figures, daemon } = await measureAll(options, stop.signal);
+  const { figures, daemon } = await measureAll(options, stop.signal).catch((error: unknown) => {
+    if (!stop.signal.aborted) throw error;
+    process.exitCode = INTERRUPTED;
+    throw stop.signal.reason;
+  });
   report(options, { machine: machine(), daemon, figures });
 }
 
@@ -65,5 +71,5 @@ function report({ json }: BenchOptions, results: { machine: MachineFacts; daemon
 
 main().catch((error: unknown) => {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = process.exitCode ?? (String(error).includes("ended by SIG") ? INTERRUPTED : 1);
+  process.exitCode ??= 1;
 });

@@ -17,11 +17,14 @@ export interface Figure {
   raw: readonly Series[];
   /** what the median must not exceed; null where nobody asked for one */
   target: number | null;
+  /** what the 99th percentile must not exceed */
+  targetP99?: number;
 }
 
 export type Verdict = "met" | "missed" | "";
 
-export function verdictOf({ aegis, target }: Figure): Verdict {
+export function verdictOf({ aegis, target, targetP99 = Infinity }: Figure): Verdict {
   if (target === null) return "";
-  return summarise(aegis.values).median <= target ? "met" : "missed";
+  const { median, p99 } = summarise(aegis.values);
+  return median <= target && p99 <= targetP99 ? "met" : "missed";
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-export const GROUPS = ["boot", "exec", "running", "paused", "stopped", "end", "memory"] as const;
+export const GROUPS = ["boot", "exec", "running", "paused", "stopped", "end", "memory", "power"] as const;
 export type Group = (typeof GROUPS)[number];
 
 export interface BenchOptions {
@@ -12,7 +12,7 @@ export interface BenchOptions {
 export const HELP = `npm run bench -- [options] [group ...]
 
 Measures aegisd beside the raw runtime, in the same run, and prints one table. Without a group: all of them, about
-four minutes.
+nine minutes.
 
   boot      create to the workload's first output, with the image in place
   exec      \`true\` in a running instance
@@ -21,6 +21,8 @@ four minutes.
   stopped   first byte through the public port of a stopped instance, which it boots
   end       stop, and delete, of a running instance
   memory    resident memory of the harness and of aegisd, and aegisd's CPU time while all instances are paused
+  power     more of paused and stopped, what a pause costs and gives back, and aegisd with 100 instances; about four
+            minutes, with a swap file of its own for as long
 
   --json FILE   also writes every single measurement
   --help        this text

@@ -9,8 +9,6 @@ export interface ProcessMemory {
   /** shared pages count in parts: what the process adds to the machine's use */
   pss: number;
   privateDirty: number;
-  /** the largest RSS so far */
-  peak: number;
 }
 
 /** In MB of a million bytes. */
@@ -21,7 +19,6 @@ export function memoryOf(pid: number): ProcessMemory {
     rss: megabytes(status, "VmRSS"),
     pss: megabytes(rollup, "Pss"),
     privateDirty: megabytes(rollup, "Private_Dirty"),
-    peak: megabytes(status, "VmHWM"),
   };
 }
 

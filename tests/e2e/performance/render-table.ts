@@ -18,11 +18,11 @@ const pad = (cell: string, column: number, widths: readonly number[]): string =>
 
 /** A row for the figure, and below it one for each raw series that says what it is. */
 function rowsOf(figure: Figure): string[][] {
-  const { aegis, raw, unit, target } = figure;
+  const { aegis, raw, unit, target, targetP99 } = figure;
   const own = summarise(aegis.values);
   const [first] = raw;
   const [rawMedian, rawP99, ratio] = first === undefined ? ["", "", ""] : compare(own.median, first, unit);
-  const limit = target === null ? "" : `<= ${target} ${unit}`;
+  const limit = target === null ? "" : `<= ${target}${targetP99 === undefined ? "" : `, p99 ${targetP99}`} ${unit}`;
   const cells = [aegis.label, String(own.n), show(own.median, unit), show(own.p99, unit)];
   return [[...cells, rawMedian, rawP99, ratio, limit, verdictOf(figure)], ...raw.map((series) => rawRow(series, unit))];
 }

@@ -1,5 +1,6 @@
 import type { AegisEvent } from "@aegis/protocol/event";
 import type { Register } from "../command-table.ts";
+import { humanSize } from "../render/human-size.ts";
 import { wholeNumber } from "../options/counts.ts";
 import { interruptible } from "../terminal/interruptible.ts";
 
@@ -23,6 +24,12 @@ function eventText(event: AegisEvent): string {
       return `${event.handle} ${event.state}${event.reason === "" ? "" : ` (${event.reason})`}`;
     case "instance.deleted":
       return `${event.handle} deleted`;
+    case "instance.updated":
+      return `${event.handle} has other settings: ${event.fields.join(", ")}`;
+    case "instance.pause_postponed":
+      return `${event.handle} is not paused: ${event.reason}`;
+    case "instance.memory":
+      return `${event.handle} is paused and gave memory back: ${humanSize(event.before_bytes)}, now ${humanSize(event.after_bytes)}`;
     case "instance.boot_progress":
       return `${event.handle} ${event.message}`;
     case "endpoint.opened":

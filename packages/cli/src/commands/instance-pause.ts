@@ -1,8 +1,11 @@
 import type { Register } from "../command-table.ts";
 
 export const register: Register = (command, cli) => {
-  command.argument("<name>", "handle or id").action(async (name: string) => {
-    await cli.client.instances.pause(name);
-    cli.answer({ instance: name, done: "pause" }, () => `paused ${name}`);
-  });
+  command
+    .argument("<name>", "handle or id")
+    .option("--force", "without asking it whether it is busy")
+    .action(async (name: string, { force = false }: { force?: boolean }) => {
+      await cli.client.instances.pause(name, { force });
+      cli.answer({ instance: name, done: "pause" }, () => `paused ${name}`);
+    });
 };

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { good, missing, weak, type Finding } from "./finding.ts";
+import { checkSwap } from "./swap.ts";
 
 const NEEDED_CONTROLLERS = ["memory", "cpu", "freezer"];
 
 /** What the kernel has to offer for isolation, limits and pauses. */
-export const checkKernel = (): Finding[] => [cgroups(), userNamespaces(), overlay(), swap(), kvm()];
+export const checkKernel = (): Finding[] => [cgroups(), userNamespaces(), overlay(), checkSwap(), kvm()];
 
 function cgroups(): Finding {
   const unified = read("/sys/fs/cgroup/cgroup.controllers");
@@ -35,16 +36,6 @@ function userNamespaces(): Finding {
 function overlay(): Finding {
   if (/\boverlay$/m.test(read("/proc/filesystems") ?? "")) return good("overlayfs", "available");
   return weak("overlayfs", "not loaded yet", "modprobe overlay, if instances do not start");
-}
-
-function swap(): Finding {
-  const devices = (read("/proc/swaps") ?? "").trim().split("\n").slice(1);
-  if (devices.length > 0) return good("swap", devices.map((line) => line.split(/\s+/)[0]).join(", "));
-  return weak(
-    "swap",
-    "none: a paused instance keeps all of its memory",
-    "add a swap file or zram, if memory runs short",
-  );
 }
 
 function kvm(): Finding {

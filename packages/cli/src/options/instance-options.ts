@@ -2,13 +2,13 @@ import { resolve } from "node:path";
 import type { CreateInstance, ExposeRequest } from "@aegis/protocol/instance";
 import type { Command } from "commander";
 import { positiveNumber } from "./counts.ts";
-import { duration } from "./duration.ts";
 import { env } from "./env.ts";
 import { exposes } from "./expose.ts";
 import { memory } from "./memory.ts";
+import { addPowerOptions, powerFields, type PowerOptions } from "./power-options.ts";
 
 /** What `run` and `instance start` can say about a new instance. */
-export interface InstanceOptions {
+export interface InstanceOptions extends PowerOptions {
   name?: string;
   image?: string;
   memory?: number;
@@ -17,14 +17,12 @@ export interface InstanceOptions {
   secret?: string[];
   workspace?: string;
   env?: Record<string, string>;
-  /** seconds, infinite for never */
-  idleTimeout?: number;
-  stopAfter?: number;
   readOnly?: boolean;
 }
 
 export const addInstanceOptions = (command: Command): Command =>
-  command
+  addPowerOptions(
+    command
     .option("--name <name>", "a name for it; else it gets one")
     .option("--image <ref>", "OCI image, as in node:24; else the default image")
     .option("--memory <size>", "at most so much memory, as in 512m or 2g (default 512m)", memory)
@@ -33,9 +31,8 @@ export const addInstanceOptions = (command: Command): Command =>
     .option("--secret <name>", 'give it a stored secret, ENV=name to rename, "*" all; again for more', collect)
     .option("--workspace <name|path>", "kept folder at /workspace, by name or a host path")
     .option("--env <name=value>", "a variable; again for more", env)
-    .option("--idle-timeout <time>", "pause after so long without activity, or never (default 60s)", duration)
-    .option("--stop-after <time>", "stop after so long in pause, or never (default 5m)", duration)
-    .option("--read-only", "nothing but /workspace and /tmp can be written");
+    .option("--read-only", "nothing but /workspace and /tmp can be written"),
+  );
 
 /** The create body; only what was said is in it. */
 export function createBody(options: InstanceOptions, command: string[], cwd: string): CreateInstance {
@@ -49,13 +46,9 @@ export function createBody(options: InstanceOptions, command: string[], cwd: str
   if (options.secret !== undefined) body.secrets = options.secret;
   if (options.workspace !== undefined) body.workspace = workspaceOf(options.workspace, cwd);
   if (options.env !== undefined) body.env = options.env;
-  if (options.idleTimeout !== undefined) body.pause_after_idle_s = secondsOrNever(options.idleTimeout);
-  if (options.stopAfter !== undefined) body.stop_after_paused_s = secondsOrNever(options.stopAfter);
   if (options.readOnly !== undefined) body.read_only_root = options.readOnly;
-  return body;
+  return { ...body, ...powerFields(options) };
 }
-
-const secondsOrNever = (seconds: number) => (Number.isFinite(seconds) ? seconds : null);
 
 /** A path is relative to where the person is; a bare word is a name. */
 const workspaceOf = (text: string, cwd: string) =>

@@ -1,7 +1,8 @@
-import type { InstanceView } from "@aegis/protocol/instance";
+import type { InstanceStats, InstanceView, Lease } from "@aegis/protocol/instance";
 import { humanSize } from "./human-size.ts";
 import { humanAgo, humanDuration } from "./human-time.ts";
 import type { Palette } from "./palette.ts";
+import { powerHistoryText } from "./power-history-text.ts";
 import { fields, table } from "./table.ts";
 
 /** The state as people read it: a stopped instance that nothing may wake is `disabled`. */
@@ -47,8 +48,9 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
     ["workspace", one.workspace],
     ["endpoints", one.endpoints.map((endpoint) => `${endpoint.url} -> ${endpoint.guest_port}`).join(", ") || null],
     ["secrets", one.secret_keys.join(", ") || null],
-    ["idle", idleText(one)],
-    ["leases", one.leases.map((lease) => `${lease.reason} (${lease.lease_id})`).join(", ") || null],
+    ["idle", powerText(one)],
+    ["leases", one.leases.map((lease) => leaseText(lease, now)).join(", ") || null],
+    ["history", powerHistoryText(one.power_history ?? [], now)],
     ["parent", one.parent_id],
     ["connections", String(one.active_connections)],
     ["created", humanAgo(one.created_at, now)],
@@ -57,16 +59,24 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
   ]);
 }
 
-function idleText(one: InstanceView): string {
-  const policy = one.idle_policy === "leases_only" ? ", only leases count" : "";
+const leaseText = ({ reason, owner, lease_id, expires_at }: Lease, now: number) =>
+  `${reason} (${lease_id} of ${owner === "host" ? "the host" : "its own"}, ${humanDuration((Date.parse(expires_at) - now) / 1000)} left)`;
+
+/** When it sleeps and starts again. */
+export function powerText(one: InstanceView): string {
+  const policy = [
+    one.idle_policy === "leases_only" ? ", only leases count" : "",
+    one.pause_hook === null ? "" : ", is asked before",
+    one.restart === "no" ? "" : `; restarts ${one.restart === "always" ? "always" : "on failure"}`,
+  ].join("");
   if (one.pause_after_idle_s === null) return `never pauses${policy}`;
   const stop =
     one.stop_after_paused_s === null ? "never stops" : `stops ${humanDuration(one.stop_after_paused_s)} later`;
   return `pauses after ${humanDuration(one.pause_after_idle_s)}, ${stop}${policy}`;
 }
 
-const usageText = (stats: { memory_bytes: number; cpu_ms: number; processes: number }) =>
-  `${humanSize(stats.memory_bytes)}, ${(stats.cpu_ms / 1000).toFixed(1)} s of CPU, ${stats.processes} processes`;
+const usageText = (stats: InstanceStats) =>
+  `${humanSize(stats.memory_bytes)}${stats.swapped_bytes === 0 ? "" : ` (${humanSize(stats.swapped_bytes)} swapped out)`}, ${(stats.cpu_ms / 1000).toFixed(1)} s of CPU, ${stats.processes} processes`;
 
 /** Docker's own registry and namespace are not worth their room. */
 export const shortRef = (ref: string) => ref.replace(/^docker\.io\/(library\/)?/, "");

@@ -50,7 +50,8 @@ async function followToEnd(cli: Cli, id: string, cursor: LogCursor, left: AbortS
   }
 }
 
-const hasEnded = (instance: InstanceView) => instance.state === "stopped" || instance.state === "failed";
+const hasEnded = ({ state, restart_at }: InstanceView) =>
+  (state === "stopped" || state === "failed") && restart_at === null;
 
 async function follow(cli: Cli, id: string, cursor: LogCursor, signal: AbortSignal): Promise<void> {
   try {

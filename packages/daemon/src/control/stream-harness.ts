@@ -2,10 +2,19 @@ import type { Duplex } from "node:stream";
 import type { ExecHeader, HarnessState, ProcessExit, RunParams } from "@aegis/protocol/control";
 import { AegisError } from "@aegis/protocol/errors";
 import type { Machine } from "../core/driver.ts";
-import type { ExecSession, Harness, HarnessLink, HarnessObserver, ReverseStream } from "../core/harness.ts";
+import type {
+  ExecSession,
+  GuestRequest,
+  GuestResponse,
+  Harness,
+  HarnessLink,
+  HarnessObserver,
+  ReverseStream,
+} from "../core/harness.ts";
 import { StreamExecSession } from "./exec-session.ts";
 import { dispatchNotification } from "./notifications.ts";
 import { openStream, toAegisError } from "./open-stream.ts";
+import { requestOver } from "./port-request.ts";
 import { RpcChannel } from "./rpc-channel.ts";
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -34,6 +43,11 @@ export class StreamHarness implements Harness {
     if (!("refused" in opened)) return opened.stream;
     if (opened.refused.code === "connection_refused") return null;
     throw toAegisError(opened.refused.code, opened.refused.error);
+  }
+
+  async request(machine: Machine, request: GuestRequest, signal: AbortSignal): Promise<GuestResponse | null> {
+    const stream = await this.openPort(machine, request.port);
+    return stream === null ? null : requestOver(stream, request, signal);
   }
 }
 

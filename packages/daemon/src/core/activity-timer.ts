@@ -7,6 +7,8 @@ export class ActivityTimer {
   #holds = 0;
   #lastTouch = Date.now();
   #limitMs: number | null = null;
+  /** whatever the limit says, it does not elapse before */
+  #notBefore = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(onElapsed: () => void) {
@@ -17,14 +19,35 @@ export class ActivityTimer {
     return this.#holds;
   }
 
+  /** While somebody holds it, that is now. */
   get lastTouch(): number {
-    return this.#lastTouch;
+    return this.#holds > 0 ? Date.now() : this.#lastTouch;
   }
 
-  /** Starts to count from now. `null` never elapses. */
-  start(limitMs: number | null): void {
+  /** Starts to count: from now, or from a time in the past, for what was going on before. `null` never elapses. */
+  start(limitMs: number | null, since = Date.now()): void {
     this.stop();
     this.#limitMs = limitMs;
+    this.#lastTouch = Math.min(since, Date.now());
+    this.#notBefore = 0;
+    this.#arm();
+  }
+
+  /** Another limit, counted from the same touch. */
+  change(limitMs: number | null): void {
+    this.#limitMs = limitMs;
+    this.#arm();
+  }
+
+  /** After it has elapsed and nothing came of it: elapses again after that time, unless it is touched. */
+  defer(ms: number): void {
+    this.#notBefore = Date.now() + ms;
+    this.#arm();
+  }
+
+  /** After it has elapsed and nothing came of it: elapses again after the same time. */
+  rearm(): void {
+    if (this.#timer !== undefined || this.#limitMs === null) return;
     this.touch();
     this.#arm();
   }
@@ -56,15 +79,19 @@ export class ActivityTimer {
   #arm(): void {
     clearTimeout(this.#timer);
     if (this.#limitMs === null || this.#holds > 0) return;
-    const remaining = this.#lastTouch + this.#limitMs - Date.now();
+    const remaining = this.#due(this.#limitMs) - Date.now();
     this.#timer = setTimeout(() => this.#check(), Math.min(Math.max(remaining, 0), 2 ** 31 - 1));
     this.#timer.unref();
   }
 
   #check(): void {
     if (this.#limitMs === null || this.#holds > 0) return;
-    if (Date.now() - this.#lastTouch < this.#limitMs) return this.#arm();
+    if (Date.now() < this.#due(this.#limitMs)) return this.#arm();
     this.#timer = undefined;
     this.#onElapsed();
+  }
+
+  #due(limitMs: number): number {
+    return Math.max(this.#lastTouch + limitMs, this.#notBefore);
   }
 }

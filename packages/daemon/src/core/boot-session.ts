@@ -11,6 +11,7 @@ export interface BootSessionParts {
   harness: Harness;
   observer: HarnessObserver;
   token: TokenKeeper;
+  warn: (message: string) => void;
 }
 
 /** One boot of an instance: its machine, the control stream to its harness, and the token that is good for this boot. */
@@ -19,6 +20,7 @@ export class BootSession {
   readonly startedAt = Date.now();
   readonly #parts: BootSessionParts;
   #link: HarnessLink | null = null;
+  #connecting: Promise<void> | null = null;
   #ended = false;
 
   constructor(parts: BootSessionParts) {
@@ -29,13 +31,15 @@ export class BootSession {
   /** Takes over a control stream; makes it again when it breaks while the machine lives, else the machine is of no use. */
   async use(link: HarnessLink): Promise<void> {
     this.#link = link;
-    void link.closed.then(async () => {
-      if (this.#ended || this.#link !== link) return;
-      this.#link = null;
-      if (await this.machine.isPaused().catch(() => false)) return;
-      await this.connect().catch(() => this.machine.kill());
-    });
+    void link.closed.then(() => this.#onClosed(link)).catch((error: unknown) => this.#parts.warn(String(error)));
     await this.#parts.token.keep(link);
+  }
+
+  async #onClosed(link: HarnessLink): Promise<void> {
+    if (this.#ended || this.#link !== link) return;
+    this.#link = null;
+    if (await this.machine.isPaused().catch(() => false)) return;
+    await this.connect().catch(() => (this.#ended ? undefined : this.machine.kill()));
   }
 
   /** True when the machine is up but its workload was never started: the last daemon died in mid boot. */
@@ -46,6 +50,13 @@ export class BootSession {
   /** Makes the control stream unless there is one, and renews an old token. The machine must not be paused. */
   async connect(): Promise<void> {
     if (this.#link !== null) return this.#parts.token.keep(this.#link);
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = null;
+    });
+    return this.#connecting;
+  }
+
+  async #connect(): Promise<void> {
     const link = await this.#parts.harness.connect(this.machine, this.#parts.observer);
     if (this.#ended) return link.close();
     await this.use(link);
@@ -71,12 +82,5 @@ export class BootSession {
     this.#ended = true;
     this.#parts.token.stop();
     this.#link?.close();
-  }
-
-  /** Ends the machine, if it has not ended by itself, and gives back what it held. */
-  async end(): Promise<void> {
-    this.forget();
-    await this.machine.kill();
-    await this.machine.remove();
   }
 }

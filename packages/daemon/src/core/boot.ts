@@ -23,6 +23,8 @@ export interface BootRequest {
   observer: HarnessObserver;
   onPull: (progress: PullProgress) => void;
   onImage: (image: Image) => void;
+  /** the machine is up, and the caller's to end when the rest fails */
+  onMachine: (machine: Machine) => void;
   signal: AbortSignal;
 }
 
@@ -31,7 +33,7 @@ export interface Booted {
   link: HarnessLink;
 }
 
-/** From a stored spec to a running workload. When any step fails, nothing of the boot is left. */
+/** From a stored spec to a running workload. */
 export async function bootInstance(deps: BootDeps, request: BootRequest): Promise<Booted> {
   const { record, boot, signal } = request;
   const env = secretEnv(record.spec.secrets, deps.secrets);
@@ -51,15 +53,10 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
     },
     signal,
   );
-  try {
-    const link = await deps.harness.connect(machine, request.observer, signal);
-    await link.run(runParams(request, image, env));
-    return { machine, link };
-  } catch (error) {
-    await machine.kill();
-    await machine.remove();
-    throw error;
-  }
+  request.onMachine(machine);
+  const link = await deps.harness.connect(machine, request.observer, signal);
+  await link.run(runParams(request, image, env));
+  return { machine, link };
 }
 
 function runParams({ record, token }: BootRequest, image: Image, secrets: Record<string, string>): RunParams {

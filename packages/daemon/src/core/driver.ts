@@ -8,6 +8,8 @@ export interface DriverFeatures {
   hibernates: boolean;
   limitsMemory: boolean;
   filtersNetwork: boolean;
+  /** memory of a paused machine goes back to the host; changes with the host's swap */
+  reclaimsMemory: boolean;
 }
 
 /** Everything a backend needs to boot one machine. */
@@ -33,6 +35,16 @@ export interface MachineExit {
   outOfMemory: boolean;
 }
 
+/** What a machine held in memory before and after it was swapped out. */
+export interface ReclaimedMemory {
+  beforeBytes: number;
+  afterBytes: number;
+  tookMs: number;
+}
+
+/** `nothing` says why nothing could be done. */
+export type ReclaimOutcome = ReclaimedMemory | { nothing: string };
+
 /** One booted machine: life, death and a byte stream. */
 export interface Machine {
   readonly instanceId: string;
@@ -53,12 +65,19 @@ export interface Machine {
   /** Removes all that the backend holds for this boot but the instance's disk; after {@link exited} only; idempotent. */
   remove(): Promise<void>;
   stats(): Promise<InstanceStats>;
+  /**
+   * Has the memory of a paused machine go back to the host. An abort ends it within milliseconds; it must have settled
+   * before anything else is asked of the machine. Absent where the backend has no means.
+   */
+  reclaim?(signal: AbortSignal): Promise<ReclaimOutcome>;
 }
 
 /** A backend. Real ones and the fake pass the same contract suite. */
 export interface Driver {
   readonly name: DriverName;
   readonly features: DriverFeatures;
+  /** Changes with every boot of the host, which ends all machines. */
+  hostBoot(): Promise<string>;
   /** Prepares the host (networks, folders). @throws AegisError `driver_failed` that says what is missing */
   start(): Promise<void>;
   /**

@@ -26,6 +26,7 @@ export class EndpointBook {
   readonly #deps: EndpointBookDeps;
   readonly #records: Map<number, EndpointRecord>;
   readonly #queue = new SerialQueue();
+  #closed = false;
 
   constructor(instanceId: string, records: EndpointRecord[], deps: EndpointBookDeps) {
     this.#instanceId = instanceId;
@@ -44,6 +45,7 @@ export class EndpointBook {
    */
   expose(request: ExposeRequest, check: (ports: number) => void = () => undefined): Promise<Endpoint> {
     return this.#queue.run(async () => {
+      if (this.#closed) throw new AegisError("instance_deleted", `${this.#instanceId} was deleted.`);
       const known = this.#records.get(request.port);
       if (known !== undefined) return this.#confirm(known, request);
       check(this.#records.size + 1);
@@ -62,22 +64,25 @@ export class EndpointBook {
     });
   }
 
-  unexposeAll(): Promise<void> {
+  /** Closes every port for good. */
+  close(): Promise<void> {
     return this.#queue.run(async () => {
+      this.#closed = true;
       for (const record of this.#records.values()) await this.#close(record);
     });
   }
 
   /** After a daemon restart: listens again on every port. A port that somebody else took meanwhile is a warning. */
   async reopen(): Promise<void> {
-    for (const record of this.#records.values()) {
-      try {
-        await this.#deps.ingress.open(this.#instanceId, record);
-      } catch (error) {
-        this.#deps.warn(
-          `public port ${record.publicPort} of ${this.#instanceId} could not be opened again: ${String(error)}`,
-        );
-      }
+    await this.#queue.run(() => Promise.all([...this.#records.values()].map((record) => this.#reopen(record))));
+  }
+
+  async #reopen(record: EndpointRecord): Promise<void> {
+    try {
+      await this.#deps.ingress.open(this.#instanceId, record);
+    } catch (error) {
+      const port = `public port ${record.publicPort} of ${this.#instanceId}`;
+      this.#deps.warn(`${port} could not be opened again: ${String(error)}`);
     }
   }
 

@@ -6,14 +6,22 @@ const PAGE = 500;
 /** Events in the order they happened: durable, and live to whoever follows. */
 export class EventLog {
   readonly #store: Pick<Store, "appendEvent" | "eventsSince">;
+  readonly #warn: (message: string) => void;
   readonly #followers = new Set<() => void>();
 
-  constructor(store: Pick<Store, "appendEvent" | "eventsSince">) {
+  constructor(store: Pick<Store, "appendEvent" | "eventsSince">, warn: (message: string) => void) {
     this.#store = store;
+    this.#warn = warn;
   }
 
+  /** An event tells of what has happened. When the disk cannot take it, that is no reason to stop half-way. */
   emit(body: EventBody): void {
-    this.#store.appendEvent(body);
+    try {
+      this.#store.appendEvent(body);
+    } catch (error) {
+      this.#warn(`the event ${body.type} could not be written down: ${String(error)}`);
+      return;
+    }
     for (const wake of this.#followers) wake();
   }
 

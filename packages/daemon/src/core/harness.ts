@@ -49,6 +49,22 @@ export interface ExecSession {
   close(): void;
 }
 
+/** A request to a server inside. */
+export interface GuestRequest {
+  port: number;
+  path: string;
+  method: "GET" | "POST" | "PUT";
+  /** JSON */
+  body: string | null;
+  /** what is kept of the answer's body */
+  maxBytes: number;
+}
+
+export interface GuestResponse {
+  status: number;
+  body: string;
+}
+
 /** How the daemon talks to harnesses, whatever the backend. */
 export interface Harness {
   connect(machine: Machine, observer: HarnessObserver, signal?: AbortSignal): Promise<HarnessLink>;
@@ -56,4 +72,6 @@ export interface Harness {
   exec(machine: Machine, header: ExecHeader): Promise<ExecSession>;
   /** @returns null when nothing listens on the port inside */
   openPort(machine: Machine, port: number): Promise<Duplex | null>;
+  /** @returns null when nothing listens on the port inside */
+  request(machine: Machine, request: GuestRequest, signal: AbortSignal): Promise<GuestResponse | null>;
 }

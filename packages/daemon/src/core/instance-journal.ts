@@ -1,22 +1,29 @@
+import type { ReclaimedMemory } from "./driver.ts";
 import type { EventLog } from "./event-log.ts";
-import type { InstanceRecord, Observation } from "./instance-record.ts";
+import type { InstanceRecord, InstanceSpec, Observation } from "./instance-record.ts";
 import type { Logs } from "./logs.ts";
+import { PowerHistory } from "./power-history.ts";
 import type { Store, StoredInstance } from "./store.ts";
 
 export interface JournalDeps {
   store: Store;
   events: EventLog;
   logs: Logs;
+  warn: (message: string) => void;
 }
 
 /** What is written down about one instance: what is wanted, what was seen, and the lines that tell a person why. */
 export class InstanceJournal {
   readonly record: InstanceRecord;
+  readonly power: PowerHistory;
   readonly #deps: JournalDeps;
   #seen: Observation;
+  /** the disk did not take the newest observation */
+  #unsaved = false;
 
   constructor(stored: StoredInstance, deps: JournalDeps) {
     this.record = stored.record;
+    this.power = new PowerHistory(stored.record.id, stored.power, deps);
     this.#seen = stored.observation;
     this.#deps = deps;
   }
@@ -29,18 +36,61 @@ export class InstanceJournal {
   transition(patch: Partial<Observation>, reason: string): void {
     this.note(patch);
     const { id: instance_id, handle } = this.record;
+    this.power.add({ state: this.#seen.state, reason });
     this.#deps.events.emit({ type: "instance.state", instance_id, handle, state: this.#seen.state, reason });
   }
 
-  /** A detail that is no change of state. */
+  /** The workload was asked before a pause and said no. */
+  pausePostponed(reason: string): void {
+    const { id: instance_id, handle } = this.record;
+    this.power.repeat("pause postponed: ", { state: this.#seen.state, reason });
+    this.#deps.events.emit({ type: "instance.pause_postponed", instance_id, handle, reason });
+  }
+
+  /** Changes what is wanted. @throws AegisError `disk_full`, and then nothing is changed */
+  update(patch: Partial<InstanceSpec>): void {
+    const spec = { ...this.record.spec, ...patch };
+    this.#deps.store.updateRecord({ ...this.record, spec });
+    this.record.spec = spec;
+    const { id: instance_id, handle } = this.record;
+    this.#deps.events.emit({ type: "instance.updated", instance_id, handle, fields: Object.keys(patch) });
+  }
+
+  /**
+   * A detail that is no change of state. What was seen is true also when the disk cannot take it: then it is written
+   * with the next {@link save}, and a machine that runs goes on.
+   */
   note(patch: Partial<Observation>): void {
     this.#seen = { ...this.#seen, ...patch };
-    this.#deps.store.updateObservation(this.record.id, this.#seen);
+    try {
+      this.#deps.store.updateObservation(this.record.id, this.#seen);
+      this.#unsaved = false;
+    } catch (error) {
+      if (!this.#unsaved) this.#deps.warn(`the state of ${this.record.id} could not be saved: ${String(error)}`);
+      this.#unsaved = true;
+    }
+  }
+
+  /** What must be on disk before anything comes of it. @throws AegisError `disk_full` */
+  commit(patch: Partial<Observation>): void {
+    const next = { ...this.#seen, ...patch };
+    this.#deps.store.updateObservation(this.record.id, next);
+    this.#seen = next;
+  }
+
+  /** Writes down when the instance was active last, if that has changed, and what the disk did not take before. */
+  save(lastActiveAt: string): void {
+    if (this.#unsaved || lastActiveAt !== this.#seen.lastActiveAt) this.note({ lastActiveAt });
   }
 
   progress(message: string): void {
     const { id: instance_id, handle } = this.record;
     this.#deps.events.emit({ type: "instance.boot_progress", instance_id, handle, message });
+  }
+
+  reclaimed({ beforeBytes: before_bytes, afterBytes: after_bytes, tookMs: took_ms }: ReclaimedMemory): void {
+    const { id: instance_id, handle } = this.record;
+    this.#deps.events.emit({ type: "instance.memory", instance_id, handle, before_bytes, after_bytes, took_ms });
   }
 
   setEnabled(enabled: boolean): void {

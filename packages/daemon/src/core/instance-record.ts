@@ -1,5 +1,13 @@
 import type { Capabilities } from "@aegis/protocol/capability";
-import type { Binding, DriverName, EndpointProtocol, IdlePolicy, InstanceState } from "@aegis/protocol/instance";
+import type {
+  Binding,
+  DriverName,
+  EndpointProtocol,
+  IdlePolicy,
+  InstanceState,
+  PauseHook,
+  RestartPolicy,
+} from "@aegis/protocol/instance";
 
 /** What was asked for, with every default filled in. */
 export interface InstanceSpec {
@@ -15,6 +23,8 @@ export interface InstanceSpec {
   idle_policy: IdlePolicy;
   pause_after_idle_s: number | null;
   stop_after_paused_s: number | null;
+  restart: RestartPolicy;
+  pause_hook: PauseHook | null;
   read_only_root: boolean;
   bindings: Binding[];
   kit: string | null;
@@ -44,6 +54,16 @@ export interface Observation {
   stoppedAt: string | null;
   exitCode: number | null;
   failure: string | null;
+  /** whether it is meant to run, be paused or stay down, whatever becomes of its machine */
+  wanted: "running" | "paused" | "stopped";
+  /** when the pause began that is going on; null when none is */
+  pausedAt: string | null;
+  /** the boot of the host in which `boot` was made: with a new one every machine is gone */
+  hostBoot: string | null;
+  /** when the restart policy starts it again; null when it does not */
+  restartAt: string | null;
+  /** the workload agreed to a pause and has not been told yet that it is over; `token` is what it answered */
+  agreed: { token: string | null } | null;
 }
 
 export interface EndpointRecord {
@@ -55,6 +75,8 @@ export interface EndpointRecord {
 export interface LeaseRecord {
   id: string;
   reason: string;
+  /** `host`, or the id of the instance itself */
+  owner: string;
   /** ms since the epoch */
   expiresAt: number;
 }

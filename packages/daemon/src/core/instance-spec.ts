@@ -1,4 +1,4 @@
-import type { CreateInstance, ExposeRequest, SpawnInstance } from "@aegis/protocol/instance";
+import type { CreateInstance, ExposeRequest, HookCall, PauseHook, SpawnInstance } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
 import type { InstanceSpec } from "./instance-record.ts";
 
@@ -39,11 +39,29 @@ export function toSpec(
     idle_policy: body.idle_policy ?? "default",
     pause_after_idle_s: or(body.pause_after_idle_s, DEFAULT_PAUSE_AFTER_IDLE_S),
     stop_after_paused_s: or(body.stop_after_paused_s, DEFAULT_STOP_AFTER_PAUSED_S),
+    restart: body.restart ?? "no",
+    pause_hook: checkedHook(body.pause_hook ?? null),
     read_only_root: body.read_only_root ?? false,
     bindings,
     kit: "kit" in body ? (body.kit ?? null) : null,
     driver: defaults.driver,
   };
+}
+
+/** @throws AegisError `invalid_request` for a hook that says twice, or not at all, whom to ask */
+export function checkedHook(hook: PauseHook | null): PauseHook | null {
+  if (hook === null) return null;
+  checkCall("pause_hook", hook);
+  if (hook.resume !== undefined) checkCall("pause_hook.resume", hook.resume);
+  return hook;
+}
+
+function checkCall(field: string, { command, http }: HookCall): void {
+  if ((command === undefined) !== (http === undefined)) return;
+  throw new AegisError(
+    "invalid_request",
+    `${field} needs either a command, as in {"command": ["sh", "ask.sh"]}, or http, as in {"http": {"port": 8080, "path": "/idle"}}.`,
+  );
 }
 
 /** The endpoints that a create body asks for, one per guest port. @throws AegisError `invalid_request` on a repeated port */

@@ -1,23 +1,27 @@
 import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { HarnessNotifications } from "@aegis/protocol/control";
-import type { ExecRequest, InstanceState, InstanceView } from "@aegis/protocol/instance";
+import type { EndpointProtocol, ExecRequest, InstanceState, InstanceView, UpdateInstance } from "@aegis/protocol/instance";
+import { AegisError } from "@aegis/protocol/errors";
 import { dialPort } from "./dial-port.ts";
 import type { Machine } from "./driver.ts";
+import { clearRemains } from "./remains.ts";
 import { EndpointBook } from "./endpoint-book.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ExecSession } from "./harness.ts";
 import type { Ingress } from "./ingress.ts";
 import { InstanceJournal } from "./instance-journal.ts";
 import type { InstanceRecord } from "./instance-record.ts";
+import { checkedHook } from "./instance-spec.ts";
 import { toInstanceView } from "./instance-view.ts";
 import { LeaseBook } from "./lease-book.ts";
 import { Lifecycle, STOP_GRACE_MS } from "./lifecycle.ts";
 import type { LifecycleDeps } from "./lifecycle.ts";
+import { OpenConnection } from "./open-connection.ts";
 import { secretNames } from "./secret-env.ts";
 import type { Store, StoredInstance } from "./store.ts";
 
-export interface InstanceDeps extends Omit<LifecycleDeps, "onStream"> {
+export interface InstanceDeps extends Omit<LifecycleDeps, "onStream" | "onBootOver"> {
   store: Store;
   events: EventLog;
   ingress: Ingress;
@@ -39,9 +43,10 @@ export class Instance {
     this.#journal = new InstanceJournal(stored, deps);
     this.#life = new Lifecycle(this.#journal, {
       ...deps,
+      onBootOver: () => this.leases.releaseAllOf(this.id),
       onStream: async (request, reverse) => deps.onReverseStream(this, request, await reverse.accept()),
     });
-    this.leases = new LeaseBook(this.id, stored.leases, { ...deps, hold: () => this.#life.activity.hold() });
+    this.leases = new LeaseBook(this.id, stored.leases, { ...deps, hold: () => this.#life.activity.hold(), wake: (reason) => this.#life.wakePaused(reason) });
     this.endpoints = new EndpointBook(this.id, stored.endpoints, deps);
   }
 
@@ -78,7 +83,7 @@ export class Instance {
   /** The view with what the kernel says of the machine right now. */
   async inspect(): Promise<InstanceView> {
     const stats = (await this.#life.machine?.stats().catch(() => null)) ?? null;
-    return { ...this.view(), stats };
+    return { ...this.view(), stats, power_history: this.#journal.power.list() };
   }
 
   /** Says `starting` at once; the promise settles when the workload runs or the boot has failed. Enables. Idempotent. */
@@ -99,8 +104,8 @@ export class Instance {
   }
 
   /** @throws AegisError `wrong_state` unless running or paused */
-  pause(): Promise<void> {
-    return this.#life.pause();
+  pause(force = false): Promise<void> {
+    return this.#life.pause(force);
   }
 
   /** @throws AegisError `wrong_state` unless running or paused */
@@ -108,16 +113,34 @@ export class Instance {
     return this.#life.resume();
   }
 
-  /** Ends and removes everything but the workspace. The record becomes a tombstone. */
-  remove(): Promise<void> {
-    return this.#life.stop("deleted", 0, async () => {
-      await this.endpoints.unexposeAll();
-      this.leases.releaseAll();
-      await this.#deps.driver.discard(this.id);
-      await this.#deps.logs.delete(this.id);
+  /**
+   * Ends and removes everything but the workspace. The record becomes a tombstone, first of all: a crash half-way leaves
+   * an instance that is deleted and has {@link Store.remains}, not one that lives and has lost its disk.
+   * @param onTombstone there is no such instance from now on
+   */
+  remove(onTombstone: () => void): Promise<void> {
+    return this.#life.remove(async () => {
       this.#deps.store.deleteInstance(this.id);
+      onTombstone();
       this.#deps.events.emit({ type: "instance.deleted", instance_id: this.id, handle: this.handle });
+      this.leases.close();
+      await this.endpoints.close();
+      await clearRemains(this.#deps, this.id);
     });
+  }
+
+  /** True from when it is to be deleted. */
+  get removed(): boolean {
+    return this.#life.removed;
+  }
+
+  /** Changes what may change while it runs. @throws AegisError `invalid_request`, `instance_deleted`, `disk_full` */
+  update(body: UpdateInstance): InstanceView {
+    if (this.removed) throw new AegisError("instance_deleted", `${this.handle} was deleted.`);
+    if (body.pause_hook !== undefined) checkedHook(body.pause_hook);
+    if (Object.keys(body).length > 0) this.#journal.update(body);
+    this.#life.respec();
+    return this.view();
   }
 
   setSecrets(secrets: string[]): void {
@@ -137,25 +160,31 @@ export class Instance {
     };
   }
 
-  /** Wakes a paused machine because bytes arrived on a connection that was open before the pause. */
-  nudge(): void {
-    this.#life.nudge();
-  }
-
   /**
    * A stream to a port inside; wakes a paused instance and boots a stopped one. Counts as a connection until it closes.
    * @throws AegisError `wrong_state` when disabled or failed, `guest_unreachable` when nothing listens there
    */
   async connect(port: number, signal?: AbortSignal): Promise<Duplex> {
+    return (await this.open(port, "tcp", signal)).stream;
+  }
+
+  /** Like {@link connect}; over HTTP it keeps the instance awake only while something goes on. */
+  async open(port: number, protocol: EndpointProtocol, signal?: AbortSignal): Promise<OpenConnection> {
     const release = this.hold();
     try {
-      const session = await this.#life.awake(`connection to ${port}`);
-      const stream = await dialPort(this.#deps.harness, session, port, signal);
-      stream.once("close", release);
-      return stream;
-    } catch (error) {
+      const stream = await this.#life.reach(`connection to ${port}`, (session) =>
+        dialPort(this.#deps.harness, session, port, signal),
+      );
+      const connection = new OpenConnection(stream, protocol, {
+        hold: () => this.#life.activity.hold(),
+        touch: () => this.#life.activity.touch(),
+        nudge: () => this.#life.nudge(),
+      });
+      this.#connections += 1;
+      stream.once("close", () => (this.#connections -= 1));
+      return connection;
+    } finally {
       release();
-      throw error;
     }
   }
 
@@ -167,16 +196,16 @@ export class Instance {
     if (this.state === "stopped" || this.state === "failed") throw this.#life.wrongState("run a command");
     const release = this.hold();
     try {
-      const { machine } = await this.#life.awake("exec");
       const execId = `exec-${randomUUID()}`;
-      const session = await this.#deps.harness.exec(machine, {
+      const header = {
         exec_id: execId,
         command: request.command,
         env: request.env ?? {},
         cwd: request.cwd ?? null,
         user: request.user ?? null,
         tty: request.tty === true ? size : null,
-      });
+      };
+      const session = await this.#life.reach("exec", ({ machine }) => this.#deps.harness.exec(machine, header), false);
       return { execId, session, release };
     } catch (error) {
       release();
@@ -200,9 +229,14 @@ export class Instance {
     return this.#life.forget();
   }
 
-  /** After a daemon restart without a machine to adopt. */
-  settleWithoutMachine(): void {
-    this.#life.settleWithoutMachine();
+  /** After a daemon restart without a machine to adopt. @returns true when it is to be started again */
+  settleWithoutMachine(): boolean {
+    return this.#life.settleWithoutMachine();
+  }
+
+  /** Writes down what a next daemon needs to go on from here; cheap when nothing has changed. */
+  save(): void {
+    this.#life.save();
   }
 }
 

@@ -3,23 +3,31 @@ import type { CreateInstance, ExposeRequest, InstanceState, SpawnInstance } from
 import type { Capabilities } from "@aegis/protocol/capability";
 import { AegisError } from "@aegis/protocol/errors";
 import { checkExposedPorts, checkSpawn } from "./capabilities.ts";
+import type { Machine } from "./driver.ts";
 import { Instance } from "./instance.ts";
 import type { InstanceDeps } from "./instance.ts";
 import type { InstanceRecord, InstanceSpec, Observation } from "./instance-record.ts";
 import { toExposes, toSpec } from "./instance-spec.ts";
 import type { SpecDefaults } from "./instance-spec.ts";
 import { bindingSecrets, secretNames } from "./secret-env.ts";
-import { childMemory, refuseHostPath, refuseUnknownBindings } from "./spawn-limits.ts";
+import { clearRemains } from "./remains.ts";
+import { childMemory, refuseHostPath, refusePublicPort, refuseUnknownBindings } from "./spawn-limits.ts";
 
 export interface InstancesOptions {
   defaults: SpecDefaults;
 }
+
+/** How far what a next daemon finds may be behind, in ms. */
+const SAVE_MS = 2000;
+const PARALLEL_STARTS = 3;
 
 /** Every instance of this daemon, and the rules that concern more than one of them. */
 export class Instances {
   readonly #deps: InstanceDeps;
   readonly #defaults: SpecDefaults;
   readonly #byId = new Map<string, Instance>();
+  #saving: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(deps: InstanceDeps, options: InstancesOptions) {
     this.#deps = deps;
@@ -31,21 +39,56 @@ export class Instances {
     for (const stored of this.#deps.store.loadInstances()) {
       this.#byId.set(stored.record.id, new Instance(stored, this.#deps));
     }
+    const machines = await this.#deps.driver.adopt();
     const adopted = new Set<string>();
-    for (const machine of await this.#deps.driver.adopt()) {
+    for (const machine of machines) {
       const instance = this.#byId.get(machine.instanceId);
-      if (instance === undefined || instance.boot !== machine.boot) {
-        await machine.kill();
-        await machine.remove();
-        continue;
-      }
+      if (instance?.boot !== machine.boot) continue;
       adopted.add(instance.id);
-      await instance.adopt(machine).catch((error: unknown) => this.#deps.warn(`${instance.id}: ${String(error)}`));
+      // Not waited for: whoever comes meanwhile queues behind it, and a harness that hangs holds up nobody else.
+      this.#inBackground(instance, instance.adopt(machine));
     }
-    for (const instance of this.#byId.values()) {
-      if (!adopted.has(instance.id)) instance.settleWithoutMachine();
-      await instance.endpoints.reopen();
+    await Promise.all(machines.filter(({ instanceId }) => !adopted.has(instanceId)).map((machine) => this.#end(machine)));
+    const gone = [...this.#byId.values()].filter(({ id }) => !adopted.has(id));
+    const again = gone.filter((instance) => instance.settleWithoutMachine());
+    await Promise.all([...this.#byId.values()].map((instance) => instance.endpoints.reopen()));
+    void this.#startAll(again);
+    void this.#clearRemains();
+    this.#saving = setInterval(() => this.#save(), SAVE_MS).unref();
+  }
+
+  /** A machine that nobody wants. */
+  async #end(machine: Machine): Promise<void> {
+    try {
+      await machine.kill();
+      await machine.remove();
+    } catch (error) {
+      this.#deps.warn(`a machine of ${machine.instanceId} that belongs to nobody could not be removed: ${String(error)}`);
     }
+  }
+
+  /** What ran before the host went down; a few at a time, so that all of them do not take the machine's breath away. */
+  async #startAll(instances: Instance[]): Promise<void> {
+    const waiting = [...instances];
+    const startSome = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        if (next.state !== "starting" || next.removed || this.#closed) continue;
+        await next.start("it ran before the host or the daemon went down").catch(this.#onBootError(next));
+      }
+    };
+    await Promise.all(Array.from({ length: PARALLEL_STARTS }, startSome));
+  }
+
+  async #clearRemains(): Promise<void> {
+    for (const id of this.#deps.store.remains()) await clearRemains(this.#deps, id);
+  }
+
+  #save(): void {
+    for (const instance of this.#byId.values()) instance.save();
+  }
+
+  #inBackground(instance: Instance, work: Promise<void>): void {
+    work.catch((error: unknown) => this.#deps.warn(`${instance.id}: ${String(error)}`));
   }
 
   /** @throws AegisError `instance_not_found`, `instance_deleted` */
@@ -89,6 +132,7 @@ export class Instances {
    * @throws AegisError `capability_refused` with the reason, and what {@link create} throws
    */
   async spawn(parent: Instance, body: SpawnInstance): Promise<Instance> {
+    if (parent.removed) throw notFound(parent.id);
     const wanted = body.bindings ?? [];
     const bindings = parent.record.spec.bindings.filter(({ name }) => wanted.includes(name));
     const spec = toSpec(
@@ -105,6 +149,7 @@ export class Instances {
     try {
       checkSpawn(parent.record.grant, this.childrenOf(parent).length, request);
       refuseHostPath(spec.workspace);
+      refusePublicPort(toExposes(body));
       refuseUnknownBindings(parent, wanted);
     } catch (error) {
       if (error instanceof AegisError) this.#refused(parent, "spawn", error);
@@ -168,10 +213,10 @@ export class Instances {
     instance.setSecrets(secrets);
   }
 
+  /** Children with it: they do not outlive what made them. */
   async delete(instance: Instance): Promise<void> {
-    await Promise.all(this.childrenOf(instance).map((child) => this.delete(child)));
-    await instance.remove();
-    this.#byId.delete(instance.id);
+    const removed = instance.remove(() => this.#byId.delete(instance.id));
+    await Promise.all([removed, ...this.childrenOf(instance).map((child) => this.delete(child))]);
   }
 
   /** Deletes what has been stopped for longer than that. @returns the handles */
@@ -187,6 +232,8 @@ export class Instances {
 
   /** Lets go of every machine, for the next daemon to take up. */
   async forgetAll(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#saving);
     await Promise.all([...this.#byId.values()].map((instance) => instance.forget()));
   }
 
@@ -209,7 +256,7 @@ export class Instances {
     const record = this.#newRecord(body.handle, spec, body.capabilities ?? {}, parent);
     const observation = newObservation(record.createdAt);
     this.#deps.store.insertInstance(record, observation);
-    const instance = new Instance({ record, observation, endpoints: [], leases: [] }, this.#deps);
+    const instance = new Instance({ record, observation, endpoints: [], leases: [], power: [] }, this.#deps);
     this.#byId.set(instance.id, instance);
     this.#deps.events.emit({
       type: "instance.created",
@@ -229,10 +276,14 @@ export class Instances {
 
   /** Failures of a boot that nobody waits for are in the instance's state, events and logs. */
   #boot(instance: Instance, reason: string): void {
-    instance.start(reason).catch((error: unknown) => {
+    instance.start(reason).catch(this.#onBootError(instance));
+  }
+
+  #onBootError(instance: Instance): (error: unknown) => void {
+    return (error) => {
       if (!(error instanceof AegisError))
         this.#deps.warn(`boot of ${instance.id}: ${error instanceof Error ? error.stack : String(error)}`);
-    });
+    };
   }
 
   #newRecord(
@@ -274,6 +325,11 @@ const newObservation = (now: string): Observation => ({
   stoppedAt: null,
   exitCode: null,
   failure: null,
+  wanted: "stopped",
+  pausedAt: null,
+  hostBoot: null,
+  restartAt: null,
+  agreed: null,
 });
 
 function rank(instance: Instance): number {

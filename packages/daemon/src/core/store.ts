@@ -1,4 +1,5 @@
 import type { AegisEvent, EventBody } from "@aegis/protocol/event";
+import type { PowerEntry } from "@aegis/protocol/instance";
 import type { EndpointRecord, InstanceRecord, LeaseRecord, Observation } from "./instance-record.ts";
 
 export interface StoredInstance {
@@ -6,7 +7,12 @@ export interface StoredInstance {
   observation: Observation;
   endpoints: EndpointRecord[];
   leases: LeaseRecord[];
+  /** oldest first */
+  power: NumberedPowerEntry[];
 }
+
+/** `seq` grows by one for each entry of an instance. */
+export type NumberedPowerEntry = PowerEntry & { seq: number };
 
 /** What survives the daemon. Every call is durable when it returns. @throws AegisError `disk_full` from every write */
 export interface Store {
@@ -17,14 +23,20 @@ export interface Store {
   insertInstance(record: InstanceRecord, observation: Observation): void;
   updateRecord(record: InstanceRecord): void;
   updateObservation(instanceId: string, observation: Observation): void;
-  /** Leaves a tombstone, so that the id answers 410; removes endpoints and leases. */
+  /** Leaves a tombstone, so that the id answers 410; removes endpoints and leases. What is on disk remains. */
   deleteInstance(instanceId: string): void;
+  /** ids of deleted instances that still have something on disk */
+  remains(): string[];
+  forgetRemains(instanceId: string): void;
 
   insertEndpoint(instanceId: string, endpoint: EndpointRecord): void;
   deleteEndpoint(instanceId: string, guestPort: number): void;
 
   insertLease(instanceId: string, lease: LeaseRecord): void;
   deleteLease(leaseId: string): void;
+
+  /** Takes the place of the entry with the same number, and of the one that was so many before. */
+  putPower(instanceId: string, entry: NumberedPowerEntry): void;
 
   appendEvent(body: EventBody): AegisEvent;
   /** events with `seq > sinceSeq`, oldest first, at most `limit` */

@@ -26,7 +26,7 @@ export async function* execLines(
     const cutters = { stdout: new LineCutter(MAX_LOG_LINE_BYTES), stderr: new LineCutter(MAX_LOG_LINE_BYTES) };
     const say = (stream: "stdout" | "stderr", line: string): ExecLine => {
       const ts = new Date().toISOString();
-      logs.append(instance.id, { ts, stream, source: "exec", exec_id, line });
+      if (!instance.removed) logs.append(instance.id, { ts, stream, source: "exec", exec_id, line });
       return { exec_id, stream, line, ts };
     };
     for await (const { type, payload } of session.frames) {

@@ -2,14 +2,15 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { AegisError, RETRY_AFTER_S } from "@aegis/protocol/errors";
+import type { OpenConnection } from "../core/open-connection.ts";
 import { splice } from "./splice.ts";
 import { unavailableHtml, unavailablePage } from "./unavailable-page.ts";
 
 export interface RouteTarget {
   /** the instances that the router may choose from when a request names none */
   only(): string | null;
-  /** A stream to the first HTTP port of an instance, which it wakes. @throws AegisError */
-  connectHttp(idOrHandle: string): Promise<Duplex>;
+  /** A connection to the first HTTP port of an instance, which it wakes. @throws AegisError */
+  connectHttp(idOrHandle: string): Promise<OpenConnection>;
 }
 
 const HEADER = "x-aegis-instance";
@@ -54,7 +55,9 @@ export class HttpRouter {
 
   async #onRequest(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     try {
-      const stream = await this.#connect(request);
+      const connection = await this.#connect(request);
+      connection.asked();
+      const { stream } = connection;
       const upstream = http.request({
         createConnection: () => stream,
         method: request.method ?? "GET",
@@ -62,6 +65,8 @@ export class HttpRouter {
         headers: forwardHeaders(request.rawHeaders),
         setHost: false,
       });
+      // the stream comes paused, and only now is somebody there to read it
+      upstream.once("socket", () => stream.resume());
       upstream.on("response", (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
         answer.pipe(response);
@@ -77,16 +82,19 @@ export class HttpRouter {
   async #onUpgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
     try {
-      const stream = await this.#connect(request);
+      const connection = await this.#connect(request);
+      connection.asked();
+      const { stream } = connection;
       stream.write(rawHead(request));
       if (head.length > 0) stream.write(head);
+      socket.on("data", (chunk: Buffer) => connection.fromOutside(chunk));
       splice(socket, stream);
     } catch (error) {
       socket.end(unavailablePage(error));
     }
   }
 
-  #connect(request: http.IncomingMessage): Promise<Duplex> {
+  #connect(request: http.IncomingMessage): Promise<OpenConnection> {
     const named = request.headers[HEADER];
     const name = (Array.isArray(named) ? named[0] : named) ?? handleOf(request.headers.host) ?? this.#target.only();
     if (name === null) {

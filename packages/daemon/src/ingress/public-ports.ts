@@ -1,16 +1,16 @@
 import net from "node:net";
-import type { Duplex } from "node:stream";
 import { AegisError } from "@aegis/protocol/errors";
 import type { EndpointRecord } from "../core/instance-record.ts";
 import type { Ingress } from "../core/ingress.ts";
+import type { OpenConnection } from "../core/open-connection.ts";
 import { unavailablePage } from "./unavailable-page.ts";
 import { splice } from "./splice.ts";
 
+type GuestEndpoint = Pick<EndpointRecord, "guestPort" | "protocol">;
+
 export interface ConnectTarget {
-  /** A stream to a port inside an instance, which it wakes. */
-  connect(instanceId: string, guestPort: number, signal: AbortSignal): Promise<Duplex>;
-  /** bytes arrived on a connection that is open */
-  nudge(instanceId: string): void;
+  /** A connection to a port inside an instance, which it wakes. */
+  connect(instanceId: string, endpoint: GuestEndpoint, signal: AbortSignal): Promise<OpenConnection>;
 }
 
 /** Public ports on loopback, each for one guest port of one instance. */
@@ -49,21 +49,17 @@ export class PublicPorts implements Ingress {
     await Promise.all([...this.#servers.keys()].map((port) => this.close(port)));
   }
 
-  async #serve(
-    socket: net.Socket,
-    instanceId: string,
-    { guestPort, protocol }: Pick<EndpointRecord, "guestPort" | "protocol">,
-  ): Promise<void> {
+  async #serve(socket: net.Socket, instanceId: string, endpoint: GuestEndpoint): Promise<void> {
     const gone = new AbortController();
     socket.on("error", () => socket.destroy());
     socket.once("close", () => gone.abort());
     try {
-      const stream = await this.#target.connect(instanceId, guestPort, gone.signal);
-      if (socket.destroyed) return void stream.destroy();
-      socket.on("data", () => this.#target.nudge(instanceId));
-      splice(socket, stream);
+      const connection = await this.#target.connect(instanceId, endpoint, gone.signal);
+      if (socket.destroyed) return void connection.stream.destroy();
+      socket.on("data", (chunk: Buffer) => connection.fromOutside(chunk));
+      splice(socket, connection.stream);
     } catch (error) {
-      if (protocol === "tcp" || socket.destroyed) return void socket.destroy();
+      if (endpoint.protocol === "tcp" || socket.destroyed) return void socket.destroy();
       socket.end(unavailablePage(error));
     }
   }

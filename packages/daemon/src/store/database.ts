@@ -1,7 +1,7 @@
 import { closeSync, fchmodSync, fchownSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { AegisError } from "@aegis/protocol/errors";
-import { schema } from "./schema.ts";
+import { addColumns, schema } from "./schema.ts";
 
 const SQLITE_FULL = 13;
 const SQLITE_BUSY = 5;
@@ -23,6 +23,7 @@ export function openDatabase(file: string, owner?: { uid: number; gid: number })
       "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
     );
     db.exec(schema);
+    addColumns(db);
   } catch (error) {
     db.close();
     if (errcode(error) === SQLITE_BUSY) {

@@ -125,8 +125,13 @@ export class LogFiles implements Logs {
     const known = this.#books.get(instanceId);
     if (known !== undefined) return known;
     const book: Book = {
-      ...{ pending: [], pendingBytes: 0, dropped: 0, bytes: null },
-      ...{ writing: null, betweenWrites: [], followers: new Set() },
+      pending: [],
+      pendingBytes: 0,
+      dropped: 0,
+      writing: null,
+      betweenWrites: [],
+      bytes: null,
+      followers: new Set(),
     };
     this.#books.set(instanceId, book);
     return book;

@@ -18,19 +18,11 @@ export class LogSnapshot {
 
   async *lines(): AsyncGenerator<LogLine> {
     try {
-      for (let file = this.#files[0]; file !== undefined; file = this.#files[0]) {
-        yield* linesOf(file);
-        this.#close(file);
-      }
+      for (const file of this.#files) yield* linesOf(file);
       yield* parsed(this.#unwritten);
     } finally {
-      for (const file of [...this.#files]) this.#close(file);
+      for (const { fd } of this.#files.splice(0)) closeSync(fd);
     }
-  }
-
-  #close(file: { fd: number }): void {
-    closeSync(file.fd);
-    this.#files.shift();
   }
 }
 

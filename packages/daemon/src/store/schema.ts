@@ -1,3 +1,5 @@
+import type { DatabaseSync } from "node:sqlite";
+
 /** What the daemon wants (`instance`) and what it last saw (`observation`) are separate rows. */
 export const schema = `
 CREATE TABLE IF NOT EXISTS instance (
@@ -26,7 +28,20 @@ CREATE TABLE IF NOT EXISTS lease (
   id TEXT PRIMARY KEY,
   instance_id TEXT NOT NULL REFERENCES instance (id),
   reason TEXT NOT NULL,
-  expires_at INTEGER NOT NULL
+  expires_at INTEGER NOT NULL,
+  owner TEXT NOT NULL DEFAULT 'host'
+) STRICT;
+CREATE TABLE IF NOT EXISTS power (
+  instance_id TEXT NOT NULL REFERENCES instance (id),
+  slot INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  since TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (instance_id, slot)
+) STRICT;
+CREATE TABLE IF NOT EXISTS remains (
+  instance_id TEXT PRIMARY KEY REFERENCES instance (id)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS event (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,3 +54,9 @@ CREATE TABLE IF NOT EXISTS secret (
   sealed BLOB NOT NULL
 ) STRICT;
 `;
+
+/** Gives tables of an older daemon the columns that they lack. */
+export function addColumns(db: DatabaseSync): void {
+  const owner = db.prepare("SELECT 1 FROM pragma_table_info('lease') WHERE name = 'owner'").get();
+  if (owner === undefined) db.exec("ALTER TABLE lease ADD COLUMN owner TEXT NOT NULL DEFAULT 'host'");
+}

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import type { Capabilities } from "@aegis/protocol/capability";
 import type { AegisEvent, EventBody } from "@aegis/protocol/event";
-import type { EndpointProtocol } from "@aegis/protocol/instance";
+import type { EndpointProtocol, InstanceState } from "@aegis/protocol/instance";
 import type {
   EndpointRecord,
   InstanceRecord,
@@ -9,7 +9,8 @@ import type {
   LeaseRecord,
   Observation,
 } from "../core/instance-record.ts";
-import type { Store, StoredInstance } from "../core/store.ts";
+import { KEPT_POWER } from "../core/power-history.ts";
+import type { NumberedPowerEntry, Store, StoredInstance } from "../core/store.ts";
 import { writing } from "./database.ts";
 
 type Row = Record<string, SQLOutputValue>;
@@ -30,7 +31,19 @@ const toEndpoint = (row: Row): EndpointRecord => ({
 const toLease = (row: Row): LeaseRecord => ({
   id: text(row, "id"),
   reason: text(row, "reason"),
+  owner: text(row, "owner"),
   expiresAt: Number(row["expires_at"]),
+});
+
+/** What observations that an older daemon wrote lack. */
+const newInObservation = { wanted: "stopped", pausedAt: null, hostBoot: null, restartAt: null, agreed: null } as const;
+const newInSpec = { restart: "no", pause_hook: null } as const;
+
+const toPower = (row: Row): NumberedPowerEntry => ({
+  seq: Number(row["seq"]),
+  since: text(row, "since"),
+  state: text(row, "state") as InstanceState,
+  reason: text(row, "reason"),
 });
 
 const toRecord = (row: Row): InstanceRecord => ({
@@ -38,7 +51,7 @@ const toRecord = (row: Row): InstanceRecord => ({
   handle: text(row, "handle"),
   parentId: row["parent_id"] === null ? null : text(row, "parent_id"),
   createdAt: text(row, "created_at"),
-  spec: json(row, "spec") as InstanceSpec,
+  spec: { ...newInSpec, ...(json(row, "spec") as InstanceSpec) },
   grant: json(row, "grants") as Capabilities,
   enabled: row["enabled"] === 1,
 });
@@ -59,9 +72,10 @@ export class SqliteStore implements Store {
     );
     return rows.map((row) => ({
       record: toRecord(row),
-      observation: json(row, "body") as Observation,
+      observation: { ...newInObservation, ...(json(row, "body") as Observation) },
       endpoints: this.#all("SELECT * FROM endpoint WHERE instance_id = ?", text(row, "id")).map(toEndpoint),
       leases: this.#all("SELECT * FROM lease WHERE instance_id = ?", text(row, "id")).map(toLease),
+      power: this.#all("SELECT * FROM power WHERE instance_id = ? ORDER BY seq", text(row, "id")).map(toPower),
     }));
   }
 
@@ -109,8 +123,18 @@ export class SqliteStore implements Store {
     this.transaction(() => {
       this.#run("DELETE FROM endpoint WHERE instance_id = ?", instanceId);
       this.#run("DELETE FROM lease WHERE instance_id = ?", instanceId);
+      this.#run("DELETE FROM power WHERE instance_id = ?", instanceId);
       this.#run("UPDATE instance SET deleted_at = ? WHERE id = ?", new Date().toISOString(), instanceId);
+      this.#run("INSERT OR IGNORE INTO remains (instance_id) VALUES (?)", instanceId);
     });
+  }
+
+  remains(): string[] {
+    return this.#all("SELECT instance_id FROM remains").map((row) => text(row, "instance_id"));
+  }
+
+  forgetRemains(instanceId: string): void {
+    this.#run("DELETE FROM remains WHERE instance_id = ?", instanceId);
   }
 
   insertEndpoint(instanceId: string, { guestPort, publicPort, protocol }: EndpointRecord): void {
@@ -127,18 +151,31 @@ export class SqliteStore implements Store {
     this.#run("DELETE FROM endpoint WHERE instance_id = ? AND guest_port = ?", instanceId, guestPort);
   }
 
-  insertLease(instanceId: string, { id, reason, expiresAt }: LeaseRecord): void {
+  insertLease(instanceId: string, { id, reason, owner, expiresAt }: LeaseRecord): void {
     this.#run(
-      "INSERT INTO lease (id, instance_id, reason, expires_at) VALUES (?, ?, ?, ?)",
+      "INSERT INTO lease (id, instance_id, reason, owner, expires_at) VALUES (?, ?, ?, ?, ?)",
       id,
       instanceId,
       reason,
+      owner,
       expiresAt,
     );
   }
 
   deleteLease(leaseId: string): void {
     this.#run("DELETE FROM lease WHERE id = ?", leaseId);
+  }
+
+  putPower(instanceId: string, { seq, since, state, reason }: NumberedPowerEntry): void {
+    this.#run(
+      "INSERT OR REPLACE INTO power (instance_id, slot, seq, since, state, reason) VALUES (?, ?, ?, ?, ?, ?)",
+      instanceId,
+      seq % KEPT_POWER,
+      seq,
+      since,
+      state,
+      reason,
+    );
   }
 
   appendEvent(body: EventBody): AegisEvent {
@@ -165,7 +202,8 @@ export class SqliteStore implements Store {
       writing(() => this.#db.exec("COMMIT"));
       return result;
     } catch (error) {
-      this.#db.exec("ROLLBACK");
+      // SQLite has done so itself where the disk was full
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
       throw error;
     } finally {
       this.#inTransaction = false;

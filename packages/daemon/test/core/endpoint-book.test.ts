@@ -11,7 +11,7 @@ function book() {
   const appendEvent = (body: EventBody) => ({ ...body, seq: 1, ts: "" });
   const endpoints = new EndpointBook("inst-1", [], {
     store: { insertEndpoint: () => undefined, deleteEndpoint: () => undefined },
-    events: new EventLog({ appendEvent, eventsSince: () => [] }),
+    events: new EventLog({ appendEvent, eventsSince: () => [] }, () => undefined),
     ingress: {
       async open() {
         const port = next++;
@@ -46,7 +46,7 @@ describe("EndpointBook", () => {
 
   it("closes a port that was being opened when all were closed", async () => {
     const { endpoints, open } = book();
-    await Promise.all([endpoints.expose({ port: 80 }), endpoints.unexposeAll()]);
+    await Promise.all([endpoints.expose({ port: 80 }), endpoints.close()]);
     expect(open.size).toBe(0);
     await expect(endpoints.unexpose(80)).rejects.toMatchObject({ code: "endpoint_not_found" });
   });

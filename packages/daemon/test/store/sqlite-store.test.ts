@@ -25,6 +25,11 @@ const observation: Observation = {
   stoppedAt: null,
   exitCode: 0,
   failure: null,
+  wanted: "running",
+  pausedAt: null,
+  hostBoot: null,
+  restartAt: null,
+  agreed: null,
 };
 
 function openStore(file = join(temporaryFolder(), "aegis.db")): {
@@ -47,7 +52,8 @@ describe("SqliteStore", () => {
     const { store, file, close } = openStore();
     store.insertInstance(record("a"), observation);
     store.insertEndpoint("a", { guestPort: 80, publicPort: 4000, protocol: "http" });
-    store.insertLease("a", { id: "l", reason: "build", expiresAt: 5 });
+    store.insertLease("a", { id: "l", reason: "build", owner: "host", expiresAt: 5 });
+    store.putPower("a", { seq: 1, state: "running", since: "2026-01-01T00:00:00.000Z", reason: "created" });
     store.updateRecord({ ...record("a"), enabled: false });
     store.updateObservation("a", { ...observation, failure: "out of memory" });
     close();
@@ -56,7 +62,8 @@ describe("SqliteStore", () => {
         record: { ...record("a"), enabled: false },
         observation: { ...observation, failure: "out of memory" },
         endpoints: [{ guestPort: 80, publicPort: 4000, protocol: "http" }],
-        leases: [{ id: "l", reason: "build", expiresAt: 5 }],
+        leases: [{ id: "l", reason: "build", owner: "host", expiresAt: 5 }],
+        power: [{ seq: 1, state: "running", since: "2026-01-01T00:00:00.000Z", reason: "created" }],
       },
     ]);
   });

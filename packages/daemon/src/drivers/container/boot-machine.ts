@@ -10,6 +10,7 @@ import { listenForHarness, type ListeningSocket } from "./harness-socket.ts";
 import { imageUser } from "./image-user.ts";
 import { fillBootFolder, freshFolder, makeDisk } from "./machine-folder.ts";
 import type { BootPlace } from "./machine-places.ts";
+import type { MemoryReclaim } from "./memory-reclaim.ts";
 import { writeMachineRecord } from "./machine-record.ts";
 import type { AddressBlock } from "./network/address-block.ts";
 import { ociConfig } from "./oci-config.ts";
@@ -27,6 +28,7 @@ export interface BootHost {
   loader: string;
   hasIpv6: boolean;
   owner: HostUser;
+  reclaim: MemoryReclaim;
 }
 
 const PROBE_MS = 20_000;
@@ -59,7 +61,13 @@ export async function bootMachine(
     };
     await writeMachineRecord(place.folder, record);
     const { cgroup, release } = place;
-    const machine = new ContainerMachine({ record, cgroup, socketPath: socketPath(place.folder), release });
+    const machine = new ContainerMachine({
+      record,
+      cgroup,
+      socketPath: socketPath(place.folder),
+      reclaim: (stop) => host.reclaim.run(place, stop),
+      release,
+    });
     await awaitHarness(machine, output, signal).catch((error: unknown) => {
       machine.forget();
       throw error;

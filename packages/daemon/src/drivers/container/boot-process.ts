@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { AegisError } from "@aegis/protocol/errors";
-import { BOOT_SCRIPT } from "./boot-script.ts";
+import { BOOT_NAME, BOOT_SCRIPT } from "./boot-script.ts";
 
 export interface BootArguments {
   folder: string;
@@ -37,7 +37,7 @@ export async function runBootScript(boot: BootArguments): Promise<BootOutput> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const args = [boot.folder, boot.runtime, boot.containerId, boot.v2Group, boot.hiddenV2];
   args.push(boot.workspace, boot.interfaceName, boot.gateway, boot.address);
-  const child = spawn("unshare", ["-m", "sh", "-c", BOOT_SCRIPT, "aegis-boot", ...args], {
+  const child = spawn("unshare", ["-m", "sh", "-c", BOOT_SCRIPT, BOOT_NAME, ...args], {
     stdio: ["ignore", "ignore", "pipe", boot.listenFd, "pipe"],
     detached: true,
   });

@@ -5,6 +5,7 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { AegisError } from "@aegis/protocol/errors";
 import type { InstanceStats } from "@aegis/protocol/instance";
 import type { CgroupLayout } from "./cgroup-layout.ts";
+import { MemoryFolder, type MemoryGroup } from "./memory-group.ts";
 
 const FREEZE_DEADLINE_MS = 10_000;
 const EAGER_LOOKS = 50;
@@ -128,6 +129,7 @@ export class Cgroup {
   async stats(): Promise<InstanceStats> {
     return {
       memory_bytes: await this.#memoryBytes(),
+      ...(await this.#memoryParts()),
       cpu_ms: await this.#cpuMs(),
       processes: await this.#processCount(),
     };
@@ -137,6 +139,27 @@ export class Cgroup {
     const v1 = this.#v1("memory");
     if (v1 !== null) return readNumber(join(v1, "memory.usage_in_bytes"));
     return this.v2 === null ? 0 : readNumber(join(this.v2, "memory.current"));
+  }
+
+  async #memoryParts(): Promise<Pick<InstanceStats, "resident_bytes" | "swapped_bytes">> {
+    const v1 = this.#v1("memory");
+    const folder = v1 ?? this.v2;
+    const stat = folder === null ? null : await read(join(folder, "memory.stat"));
+    const sum = (...keys: string[]): number => keys.reduce((total, key) => total + (field(stat, key) ?? 0), 0);
+    if (v1 !== null || folder === null)
+      return { resident_bytes: sum("total_rss", "total_mapped_file"), swapped_bytes: sum("total_swap") };
+    return {
+      resident_bytes: sum("anon", "file_mapped"),
+      swapped_bytes: await readNumber(join(folder, "memory.swap.current")),
+    };
+  }
+
+  /** What counts the machine's memory; null where nothing does. */
+  get memory(): MemoryGroup | null {
+    const v1 = this.#v1("memory");
+    if (v1 !== null) return new MemoryFolder("v1", v1);
+    const counts = this.v2 !== null && this.#layout.v2Controllers.includes("memory");
+    return counts ? new MemoryFolder("v2", this.v2) : null;
   }
 
   async #cpuMs(): Promise<number> {

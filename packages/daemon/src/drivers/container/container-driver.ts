@@ -8,9 +8,12 @@ import { DnsForwarder } from "./dns/dns-forwarder.ts";
 import { UpstreamResolvers } from "./dns/upstream-resolvers.ts";
 import { prepareHost } from "./host-preparation.ts";
 import { MAX_SOCKET_PATH } from "./harness-socket.ts";
+import { hostBootId } from "./process-identity.ts";
 import { MachinePlaces } from "./machine-places.ts";
+import { MemoryReclaim } from "./memory-reclaim.ts";
 import { HostNetwork } from "./network/host-network.ts";
 import type { RuntimeName } from "./oci-runtime.ts";
+import { readSwapSpace } from "./swap-space.ts";
 import { runCommand } from "./run-command.ts";
 import type { HostUser } from "./workspace-mount.ts";
 
@@ -26,6 +29,8 @@ export interface ContainerDriverOptions {
   /** where the operator learns what the driver could not do */
   log: (message: string) => void;
   runtime?: "auto" | RuntimeName;
+  /** `off`: paused instances keep their memory also where there is swap */
+  reclaim?: "auto" | "off";
   /** private network that the homes of this host share; else `AEGIS_SUBNET`, else 10.209.0.0/16 */
   subnet?: string | undefined;
   /** names the host's resolvers */
@@ -51,6 +56,7 @@ export class ContainerDriver implements Driver {
   readonly #network: HostNetwork;
   readonly #booting = new Set<string>();
   readonly #machines = new Map<string, ContainerMachine>();
+  readonly #reclaim: MemoryReclaim;
   #started: Started | null = null;
 
   constructor(options: ContainerDriverOptions) {
@@ -58,6 +64,11 @@ export class ContainerDriver implements Driver {
       throw new Error(`"${options.homeKey}" cannot be a home key`);
     const runDir = options.runDir ?? "/run/aegis";
     this.#options = options;
+    this.#reclaim = new MemoryReclaim({
+      enabled: options.reclaim !== "off",
+      swap: readSwapSpace,
+      now: () => performance.now(),
+    });
     this.#runFolder = join(runDir, options.homeKey);
     this.#network = new HostNetwork({
       home: options.home,
@@ -68,7 +79,12 @@ export class ContainerDriver implements Driver {
 
   get features(): DriverFeatures {
     const limitsMemory = this.#started?.host.limits.memory ?? false;
-    return { pauseKeepsMemory: true, hibernates: false, limitsMemory, filtersNetwork: true };
+    const reclaimsMemory = limitsMemory && this.#reclaim.works;
+    return { pauseKeepsMemory: true, hibernates: false, limitsMemory, filtersNetwork: true, reclaimsMemory };
+  }
+
+  hostBoot(): Promise<string> {
+    return hostBootId();
   }
 
   async start(): Promise<void> {
@@ -83,7 +99,7 @@ export class ContainerDriver implements Driver {
       await places.close();
       throw error;
     });
-    this.#started = { host: { ...prepared, block, harnessDir, owner }, places, dns };
+    this.#started = { host: { ...prepared, block, harnessDir, owner, reclaim: this.#reclaim }, places, dns };
     if (!prepared.limits.memory) log("this host has no memory control group: instances run without a memory limit");
   }
 
@@ -135,7 +151,14 @@ export class ContainerDriver implements Driver {
     const found = await this.#running().places.findLeft((id) => this.#machines.has(id) || this.#booting.has(id));
     for (const { record, place } of found) {
       const { cgroup, folder, release } = this.#tracked(record.instanceId, place);
-      const machine = new ContainerMachine({ record, cgroup, socketPath: socketPath(folder), release });
+      await this.#reclaim.restore(place);
+      const machine = new ContainerMachine({
+        record,
+        cgroup,
+        socketPath: socketPath(folder),
+        reclaim: (signal) => this.#reclaim.run(place, signal),
+        release,
+      });
       this.#machines.set(record.instanceId, machine);
     }
     return found.flatMap(({ record }) => this.#machines.get(record.instanceId) ?? []);

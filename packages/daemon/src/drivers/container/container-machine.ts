@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { Duplex } from "node:stream";
 import type { InstanceStats } from "@aegis/protocol/instance";
-import type { Machine, MachineExit } from "../../core/driver.ts";
+import type { Machine, MachineExit, ReclaimOutcome } from "../../core/driver.ts";
 import type { Cgroup } from "./cgroup.ts";
 import { ExitWatch } from "./exit-watch.ts";
 import { dialHarness } from "./harness-socket.ts";
@@ -11,6 +11,8 @@ export interface ContainerMachineParts {
   record: MachineRecord;
   cgroup: Cgroup;
   socketPath: string;
+  /** the machine is frozen while it runs */
+  reclaim: (signal: AbortSignal) => Promise<ReclaimOutcome>;
   /** takes back what the host holds for the boot: network, control groups, boot files */
   release: () => Promise<void>;
 }
@@ -73,6 +75,10 @@ export class ContainerMachine implements Machine {
 
   async stats(): Promise<InstanceStats> {
     return this.#parts.cgroup.stats();
+  }
+
+  reclaim(signal: AbortSignal): Promise<ReclaimOutcome> {
+    return this.#parts.reclaim(signal);
   }
 
   /** Stops watching; the machine itself goes on. */

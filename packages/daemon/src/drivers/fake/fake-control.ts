@@ -56,6 +56,10 @@ export class FakeControl {
     void this.#send({ jsonrpc: "2.0", method, params });
   }
 
+  signalWorkload(name: string): void {
+    this.#workload?.signal(name);
+  }
+
   /** The harness dies with its workload: nobody is left to tell of it. */
   end(): void {
     this.#stream = null;

@@ -5,6 +5,7 @@ import { FakeMachine, type FakeFaults } from "./fake-machine.ts";
 /** What outlives a daemon: give the same host to a second driver, and it adopts what the first one left. */
 export class FakeHost {
   readonly machines = new Map<string, FakeMachine>();
+  bootId = "boot-1";
   /** instances with a disk */
   readonly disks = new Set<string>();
   readonly faults: FakeFaults = { create: null, pause: null, resume: null, kill: null, dial: null, remove: null };
@@ -15,6 +16,7 @@ const allFeatures: DriverFeatures = {
   hibernates: false,
   limitsMemory: true,
   filtersNetwork: true,
+  reclaimsMemory: false,
 };
 
 /** A backend in memory, for tests: machines with a scripted harness, and faults on demand. */
@@ -37,6 +39,10 @@ export class FakeDriver implements Driver {
   /** The running machine of an instance. */
   machine(instanceId: string): FakeMachine | null {
     return this.host.machines.get(instanceId) ?? null;
+  }
+
+  async hostBoot(): Promise<string> {
+    return this.host.bootId;
   }
 
   async start(): Promise<void> {

@@ -65,6 +65,11 @@ export class FakeHarness {
     }
   }
 
+  /** The workload gets a signal from somebody inside. */
+  signalWorkload(name: string): void {
+    this.#control.signalWorkload(name);
+  }
+
   reportActivity(report: ActivityReport): void {
     this.#control.notify("activity", report);
   }

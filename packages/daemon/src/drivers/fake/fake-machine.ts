@@ -5,6 +5,8 @@ import type { Machine, MachineExit, MachineSpec } from "../../core/driver.ts";
 import { FakeHarness } from "./fake-harness.ts";
 import { PauseGate } from "./pause-gate.ts";
 
+const MB = 1024 * 1024;
+
 /** What a test makes fail, and how. Each is thrown by the call of that name until it is set back to null. */
 export interface FakeFaults {
   create: Error | null;
@@ -97,7 +99,7 @@ export class FakeMachine implements Machine {
 
   async stats(): Promise<InstanceStats> {
     return this.#alive
-      ? { memory_bytes: 8 * 1024 * 1024, cpu_ms: 10, processes: 2 }
-      : { memory_bytes: 0, cpu_ms: 0, processes: 0 };
+      ? { memory_bytes: 8 * MB, resident_bytes: 4 * MB, swapped_bytes: 0, cpu_ms: 10, processes: 2 }
+      : { memory_bytes: 0, resident_bytes: 0, swapped_bytes: 0, cpu_ms: 0, processes: 0 };
   }
 }

@@ -1,6 +1,5 @@
 import Type from "typebox";
 import { AcquireLease, ExposeRequest } from "@aegis/protocol/instance";
-import { AegisError } from "@aegis/protocol/errors";
 import type { Instances } from "../../core/instances.ts";
 import type { App } from "../app.ts";
 import type { CallerOf } from "../guest-api.ts";
@@ -27,15 +26,14 @@ export function guestSelfRoutes(app: App, instances: Instances, caller: CallerOf
     };
   });
 
-  app.post("/v1/self/keepalive", { schema: { body: AcquireLease } }, (request) =>
-    caller(request).leases.acquire(request.body),
-  );
+  app.post("/v1/self/keepalive", { schema: { body: AcquireLease } }, (request) => {
+    const { leases, id } = caller(request);
+    return leases.acquire(request.body, id);
+  });
 
   app.delete("/v1/self/keepalive", { schema: { body: ReleaseKeepalive } }, (request, reply) => {
-    const { leases } = caller(request);
-    const id = request.body?.lease_id ?? leases.list().at(-1)?.lease_id;
-    if (id === undefined) throw new AegisError("lease_not_found", "No keepalive is held, so there is none to release.");
-    leases.release(id);
+    const { leases, id } = caller(request);
+    leases.releaseOwn(id, request.body?.lease_id);
     return reply.status(204).send();
   });
 

@@ -1,5 +1,5 @@
 import Type from "typebox";
-import { CreateInstance, InstanceState } from "@aegis/protocol/instance";
+import { CreateInstance, InstanceState, PauseRequest, UpdateInstance } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
 import type { Instances } from "../../core/instances.ts";
 import type { App } from "../app.ts";
@@ -7,6 +7,8 @@ import { queryText } from "../query.ts";
 import type { Query } from "../query.ts";
 
 const Named = Type.Object({ id: Type.String({ maxLength: 128 }) });
+/** a POST without a body has the body null */
+const MaybePause = Type.Union([PauseRequest, Type.Null()]);
 const Prune = Type.Object({ stopped_older_than_s: Type.Integer({ minimum: 0 }) }, { additionalProperties: false });
 const PutSecrets = Type.Object(
   { secrets: Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { maxItems: 256 }) },
@@ -45,6 +47,14 @@ export function instanceRoutes(app: App, instances: Instances): void {
     await instances.delete(instances.find(params.id));
     return reply.status(204).send();
   });
+  app.patch("/v1/instances/:id", { schema: { params: Named, body: UpdateInstance } }, ({ params, body }) =>
+    instances.find(params.id).update(body),
+  );
+  app.post("/v1/instances/:id/pause", { schema: { params: Named, body: MaybePause } }, async ({ params, body }) => {
+    const instance = instances.find(params.id);
+    await instance.pause(body?.force);
+    return instance.view();
+  });
   app.put("/v1/instances/:id/secrets", { schema: { params: Named, body: PutSecrets } }, ({ params, body }) => {
     const instance = instances.find(params.id);
     instances.setSecrets(instance, body.secrets);
@@ -59,7 +69,6 @@ function transitionRoutes(app: App, instances: Instances): void {
     stop: (id) => instances.stop(instances.find(id)),
     restart: (id) => instances.restart(instances.find(id)),
     disable: (id) => instances.disable(instances.find(id)),
-    pause: (id) => instances.find(id).pause(),
     resume: (id) => instances.find(id).resume(),
   } satisfies Record<string, (id: string) => Promise<void>>;
   for (const [name, transition] of Object.entries(transitions)) {

@@ -1,0 +1,37 @@
+import type { IdlePolicy, RestartPolicy, UpdateInstance } from "@aegis/protocol/instance";
+import type { Command } from "commander";
+import { duration } from "./duration.ts";
+import { oneOf } from "./one-of.ts";
+
+/** When an instance sleeps, and whether it starts again by itself. */
+export interface PowerOptions {
+  /** seconds, infinite for never */
+  idleTimeout?: number;
+  stopAfter?: number;
+  idlePolicy?: IdlePolicy;
+  restart?: RestartPolicy;
+}
+
+type PowerFields = Omit<UpdateInstance, "pause_hook">;
+
+const IDLE_POLICIES = ["default", "leases_only"] as const satisfies IdlePolicy[];
+const RESTART_POLICIES = ["no", "on-failure", "always"] as const satisfies RestartPolicy[];
+
+export const addPowerOptions = (command: Command): Command =>
+  command
+    .option("--idle-timeout <time>", "pause after so long without activity, or never (default 60s)", duration)
+    .option("--stop-after <time>", "stop after so long in pause, or never (default 5m)", duration)
+    .option("--idle-policy <policy>", "default, or leases_only: what goes on inside does not count", oneOf(IDLE_POLICIES))
+    .option("--restart <policy>", "when it ends by itself: no, on-failure or always (default no)", oneOf(RESTART_POLICIES));
+
+/** Fields of a create body or of a change; only what was said is in it. */
+export function powerFields(options: PowerOptions): PowerFields {
+  const fields: PowerFields = {};
+  if (options.idleTimeout !== undefined) fields.pause_after_idle_s = secondsOrNever(options.idleTimeout);
+  if (options.stopAfter !== undefined) fields.stop_after_paused_s = secondsOrNever(options.stopAfter);
+  if (options.idlePolicy !== undefined) fields.idle_policy = options.idlePolicy;
+  if (options.restart !== undefined) fields.restart = options.restart;
+  return fields;
+}
+
+const secondsOrNever = (seconds: number) => (Number.isFinite(seconds) ? seconds : null);

@@ -1,0 +1,203 @@
+import { DatabaseSync } from "node:sqlite";
+import type { Duplex } from "node:stream";
+import { AegisError } from "@aegis/protocol/errors";
+import type { Driver, Machine, MachineSpec } from "../../src/core/driver.ts";
+import { EventLog } from "../../src/core/event-log.ts";
+import type { Instance } from "../../src/core/instance.ts";
+import { Instances } from "../../src/core/instances.ts";
+import { StreamHarness } from "../../src/control/stream-harness.ts";
+import { FakeDriver, FakeHost } from "../../src/drivers/fake/fake-driver.ts";
+import { schema } from "../../src/store/schema.ts";
+import { SqliteStore } from "../../src/store/sqlite-store.ts";
+import type { Store } from "../../src/core/store.ts";
+
+const image = {
+  ...{ refs: ["test"], digest: "sha256:0", size_bytes: 1, created_at: "2026-01-01T00:00:00.000Z", rootfs: "/none" },
+  config: { env: [], entrypoint: [], cmd: [], user: "", workingDir: "" },
+};
+
+/** One daemon process. After its death nothing of it has an effect any more, and nobody tells it anything. */
+class Generation {
+  readonly #streams = new Set<Duplex>();
+  readonly #death = new AbortController();
+  #dead = false;
+
+  get death(): AbortSignal {
+    return this.#death.signal;
+  }
+
+  async pass<T>(act: () => Promise<T>): Promise<T> {
+    const never = new Promise<T>(() => undefined);
+    if (this.#dead) return never;
+    try {
+      const result = await act();
+      return this.#dead ? await never : result;
+    } catch (error) {
+      if (this.#dead) return never;
+      throw error;
+    }
+  }
+
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  keep(stream: Duplex): Duplex {
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /** As the kernel does it at the end of a process. */
+  die(): void {
+    this.#dead = true;
+    this.#death.abort();
+    for (const stream of this.#streams) stream.destroy();
+  }
+}
+
+/** What a test wants to know of a machine besides what the daemon does with it. */
+export interface MachineHooks {
+  onPause(instanceId: string): void;
+}
+
+function mortal(machine: Machine, life: Generation, hooks: MachineHooks): Machine {
+  return {
+    instanceId: machine.instanceId,
+    boot: machine.boot,
+    exited: life.pass(() => machine.exited),
+    dial: (signal) => life.pass(async () => life.keep(await machine.dial(signal))),
+    pause: () =>
+      life.pass(() => {
+        hooks.onPause(machine.instanceId);
+        return machine.pause();
+      }),
+    resume: () => life.pass(() => machine.resume()),
+    isPaused: () => life.pass(() => machine.isPaused()),
+    kill: () => life.pass(() => machine.kill()),
+    ranOutOfMemory: () => life.pass(() => machine.ranOutOfMemory()),
+    remove: () => life.pass(() => machine.remove()),
+    stats: () => life.pass(() => machine.stats()),
+  };
+}
+
+function mortalDriver(driver: FakeDriver, life: Generation, hooks: MachineHooks): Driver {
+  return {
+    name: driver.name,
+    features: driver.features,
+    hostBoot: () => driver.hostBoot(),
+    start: () => driver.start(),
+    create: (spec: MachineSpec, signal?: AbortSignal) => {
+      const stop = signal === undefined ? life.death : AbortSignal.any([signal, life.death]);
+      return life.pass(async () => mortal(await driver.create(spec, stop), life, hooks));
+    },
+    adopt: () => life.pass(async () => (await driver.adopt()).map((machine) => mortal(machine, life, hooks))),
+    discard: (id) => life.pass(() => driver.discard(id)),
+    close: () => driver.close(),
+  };
+}
+
+/** A dead process writes nothing. */
+function mortalStore(store: Store, life: Generation): Store {
+  return new Proxy(store, {
+    get: (target, name: keyof Store) => {
+      const method = target[name].bind(target) as (...args: unknown[]) => unknown;
+      return (...args: unknown[]) => (life.dead ? undefined : method(...args));
+    },
+  });
+}
+
+function emptyDatabase(): DatabaseSync {
+  const db = new DatabaseSync(":memory:");
+  db.exec(schema);
+  return db;
+}
+
+/** A host with one daemon on it, which may be killed and started again; everything below the core is fake. */
+export class RaceWorld {
+  readonly host = new FakeHost();
+  readonly driver = new FakeDriver(this.host);
+  readonly store = new SqliteStore(emptyDatabase());
+  readonly warnings: string[] = [];
+  /** instances that have log lines */
+  readonly logged = new Set<string>();
+  /** streams from inside that were let through */
+  readonly reverseStreams: string[] = [];
+  readonly hooks: MachineHooks;
+  openPorts = new Map<number, string>();
+  instances: Instances;
+  #life = new Generation();
+  #nextPort = 20_000;
+
+  constructor(hooks: MachineHooks) {
+    this.hooks = hooks;
+    this.instances = this.#daemon();
+  }
+
+  /** `kill -9`, then the next daemon. */
+  async crash(): Promise<void> {
+    this.#life.die();
+    await this.#next();
+  }
+
+  /** The daemon ends in good order and the next one comes. */
+  async restart(): Promise<void> {
+    await this.instances.forgetAll();
+    this.#life.die();
+    await this.#next();
+  }
+
+  async #next(): Promise<void> {
+    this.#life = new Generation();
+    this.openPorts = new Map();
+    this.instances = this.#daemon();
+    await this.instances.reconcile();
+  }
+
+  #daemon(): Instances {
+    const store = mortalStore(this.store, this.#life);
+    const warn = (message: string): void => void this.warnings.push(message);
+    const { openPorts, logged } = this;
+    return new Instances(
+      {
+        ...{ store, warn, hostBoot: this.host.bootId, events: new EventLog(store, warn) },
+        driver: mortalDriver(this.driver, this.#life, this.hooks),
+        harness: new StreamHarness(),
+        images: { find: async () => image, ensure: async () => image, list: async () => [], remove: async () => undefined },
+        secrets: { names: () => [], put: () => undefined, delete: () => undefined, reveal: () => "" },
+        workspaces: { check: () => undefined, open: async () => "/none" },
+        logs: {
+          append: (id) => void logged.add(id),
+          delete: async (id) => void logged.delete(id),
+          flush: async () => undefined,
+          read: async function* () {},
+        },
+        tokens: {
+          lifetimeMs: 3_600_000,
+          issue: async (id, boot) => `${id}/${boot}`,
+          verify: async (token, id, boot) => token === `${id}/${boot}`,
+        },
+        ingress: {
+          open: async (id, endpoint) => {
+            const port = endpoint.publicPort ?? this.#nextPort++;
+            if (openPorts.has(port)) throw new AegisError("port_taken", "taken");
+            openPorts.set(port, id);
+            return port;
+          },
+          close: async (port) => void openPorts.delete(port),
+        },
+        onReverseStream: (instance: Instance, request, stream) => {
+          this.reverseStreams.push(`${instance.id} ${request.token}`);
+          stream.destroy();
+        },
+      },
+      { defaults: { imageRef: "test", driver: "fake" } },
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.instances.forgetAll();
+    this.#life.die();
+    for (const machine of this.host.machines.values()) machine.exit();
+    this.store.close();
+  }
+}

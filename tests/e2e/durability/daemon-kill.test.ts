@@ -1,0 +1,172 @@
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import net from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { AegisEvent } from "../../../packages/protocol/src/event.ts";
+import { startAegis, type Aegis } from "../aegis-fixture.ts";
+import { cgroupFile } from "../cgroup-file.ts";
+
+const FOREVER = ["sleep", "infinity"];
+/** how far the next daemon may be behind the last one, in ms: what it saves, it saves every 2 s */
+const BEHIND_MS = 3000;
+
+describe("kill -9 of aegisd", () => {
+  let aegis: Aegis;
+  beforeAll(async () => {
+    aegis = await startAegis();
+  });
+  afterAll(() => aegis.stop());
+  afterEach(async () => {
+    for (const { id } of await aegis.client.instances.list()) await aegis.client.instances.delete(id);
+  });
+
+  it("breaks connections, and a client that dials again is served as soon as the daemon answers", async () => {
+    const { id, endpoints } = await aegis.boot({
+      command: ["sh", "-c", "echo $$ > /tmp/pid; exec nc -lk -p 7000 -e cat"],
+      exposes: [{ port: 7000, protocol: "tcp" }],
+    });
+    const port = endpoints[0]?.public_port ?? 0;
+    await echo(port, "before");
+    const open = net.connect(port, "127.0.0.1");
+    open.on("error", () => undefined);
+    await once(open, "connect");
+    const closed = once(open, "close");
+    await aegis.kill9();
+    open.resume();
+    await closed;
+    const served = dialUntilServed(port, "after");
+    await aegis.start();
+    const answered = Date.now();
+    expect(await served).toBe("after");
+    expect(Date.now() - answered).toBeLessThan(1000);
+    expect(await aegis.sh(id, "cat /tmp/pid")).not.toBe("");
+    expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running", failure: null, endpoints });
+  });
+
+  it("lets a lease end when it was to end", async () => {
+    const { id } = await aegis.boot({ command: FOREVER });
+    const lease = await aegis.client.instances.lease(id, { ttl_ms: 4000, reason: "four seconds" });
+    await aegis.kill9();
+    await aegis.start();
+    expect(await aegis.client.instances.get(id)).toMatchObject({ leases: [lease] });
+    const released = await eventOf(id, (event) => event.type === "lease.released");
+    const late = Date.parse(released.ts) - Date.parse(lease.expires_at);
+    expect(late).toBeGreaterThanOrEqual(-5);
+    expect(late).toBeLessThan(BEHIND_MS);
+    expect(await aegis.client.instances.get(id)).toMatchObject({ leases: [], lease_held: false });
+  });
+
+  it("lets one that expired meanwhile be gone", async () => {
+    const { id } = await aegis.boot({ command: FOREVER });
+    const lease = await aegis.client.instances.lease(id, { ttl_ms: 200, reason: "short" });
+    await aegis.kill9();
+    await delay(Math.max(Date.parse(lease.expires_at) - Date.now(), 0));
+    await aegis.start();
+    await eventOf(id, (event) => event.type === "lease.released");
+    expect(await aegis.client.instances.get(id)).toMatchObject({ leases: [] });
+  });
+
+  it("lets the idle timer go on from where it was", async () => {
+    const limit = 12;
+    const { id, created_at } = await aegis.boot({ command: FOREVER, pause_after_idle_s: limit, idle_policy: "leases_only" });
+    const running = await eventOf(id, (event) => event.type === "instance.state" && event.state === "running");
+    await delay(Math.max(Date.parse(created_at) + 6000 - Date.now(), 0));
+    await aegis.kill9();
+    await aegis.start();
+    const paused = await eventOf(id, (event) => event.type === "instance.state" && event.state === "paused");
+    const idle = Date.parse(paused.ts) - Date.parse(running.ts);
+    expect(idle).toBeGreaterThanOrEqual(limit * 1000 - 100);
+    expect(idle).toBeLessThan(limit * 1000 + BEHIND_MS);
+  });
+
+  it("gives one that works without a word the time to say so", async () => {
+    const { id } = await aegis.boot({ command: ["sh", "-c", "while :; do :; done"], pause_after_idle_s: 7, vcpus: 0.5 });
+    await aegis.kill9();
+    await delay(8000);
+    await aegis.start();
+    await delay(7500);
+    expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running" });
+  });
+
+  it("lets a pause that was to end in a stop do so on time", async () => {
+    const { id } = await aegis.boot({ command: FOREVER, stop_after_paused_s: 8 });
+    await aegis.client.instances.pause(id);
+    const paused = await eventOf(id, (event) => event.type === "instance.state" && event.state === "paused");
+    await delay(Math.max(Date.parse(paused.ts) + 4000 - Date.now(), 0));
+    await aegis.kill9();
+    await aegis.start();
+    expect(await aegis.client.instances.get(id)).toMatchObject({ state: "paused" });
+    const stopped = await eventOf(id, (event) => event.type === "instance.state" && event.state === "stopped");
+    const took = Date.parse(stopped.ts) - Date.parse(paused.ts);
+    expect(took).toBeGreaterThanOrEqual(7900);
+    expect(took).toBeLessThan(8000 + BEHIND_MS);
+  });
+
+  it("loses no line that is written while nobody listens, nor one that was on its way", async () => {
+    const { id } = await aegis.boot({
+      command: ["sh", "-c", "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); echo line $i; [ $((i % 20)) = 0 ] && sleep 0.02; done; echo end; exec sleep 999"],
+    });
+    await aegis.untilLogged(id, "line 100");
+    for (let kills = 0; kills < 3; kills++) {
+      await aegis.kill9();
+      await aegis.start();
+    }
+    await aegis.untilLogged(id, "end");
+    const lines = (await aegis.logs(id)).filter(({ source }) => source === "boot").map(({ line }) => line);
+    expect(lines).toEqual([...Array.from({ length: 4000 }, (_, n) => `line ${n + 1}`), "end"]);
+  });
+
+  it("says how many lines were dropped when too many came meanwhile", async () => {
+    const { id } = await aegis.boot({
+      command: ["sh", "-c", `echo ready; while [ ! -e /tmp/go ]; do sleep 0.05; done; seq -f 'flood %09.0f' 60000; echo done > /tmp/done; exec sleep 999`],
+    });
+    await aegis.untilLogged(id, "ready");
+    const pid = cgroupFile(aegis.home, id, { v2: "cgroup.procs", v1: "cgroup.procs" })
+      .split("\n")
+      .find((candidate) => readFileSync(`/proc/${candidate}/cmdline`, "utf8").startsWith("sh\0"));
+    const root = `/proc/${pid}/root`;
+    await aegis.kill9();
+    const { writeFileSync, existsSync } = await import("node:fs");
+    writeFileSync(`${root}/tmp/go`, "");
+    await expect.poll(() => existsSync(`${root}/tmp/done`), { timeout: 20_000 }).toBe(true);
+    await aegis.start();
+    await aegis.untilLogged(id, "flood 000060000");
+    const lines = await aegis.logs(id);
+    const said = lines.find(({ source, line }) => source === "system" && /lines were dropped/.test(line))?.line ?? "0";
+    const kept = lines.filter(({ line }) => line.startsWith("flood")).length;
+    expect(kept + Number.parseInt(said, 10)).toBe(60_000);
+    expect(Number.parseInt(said, 10)).toBeGreaterThan(0);
+  });
+
+  async function eventOf(id: string, wanted: (event: AegisEvent) => boolean): Promise<AegisEvent> {
+    const ending = new AbortController();
+    try {
+      for await (const event of aegis.client.events({ signal: ending.signal }))
+        if ("instance_id" in event && event.instance_id === id && wanted(event)) return event;
+    } finally {
+      ending.abort();
+    }
+    throw new Error("the events ended");
+  }
+});
+
+async function echo(port: number, word: string): Promise<string> {
+  const socket = net.connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    socket.write(word);
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    return answer.toString();
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function dialUntilServed(port: number, word: string): Promise<string> {
+  for (;;) {
+    const answer = await Promise.race([echo(port, word).catch(() => null), delay(2000, null)]);
+    if (answer !== null) return answer;
+    await delay(20);
+  }
+}

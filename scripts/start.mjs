@@ -55,8 +55,18 @@ await runMain(async () => {
 
 function readOptions() {
   try {
-    return parseArgs({ options: OPTIONS }).values;
+    const { values } = parseArgs({ options: OPTIONS });
+    checkNumber("--idle", values.idle, /^(never|\d+(\.\d+)?)$/, "a number of seconds, or never");
+    checkNumber("--chat-port", values["chat-port"], /^\d{1,5}$/, "a port");
+    return values;
   } catch (error) {
+    if (error instanceof SetupFailure) throw error;
     throw new SetupFailure(`${error.message}\nThe options: npm start -- --help`);
   }
+}
+
+/** Said before anything is installed, and by the name that was typed. */
+function checkNumber(name, value, pattern, what) {
+  if (value === undefined || pattern.test(value)) return;
+  throw new SetupFailure(`${name} is "${value}": it must be ${what}.\nThe options: npm start -- --help`);
 }

@@ -58,6 +58,11 @@ export class OutsideNetwork {
     return execFileSync("nsenter", [...this.#enter(), ...command], { encoding: "utf8", stdio: "pipe" });
   }
 
+  /** Starts a program in the outside world, to be ended by the caller. */
+  spawn(...command: string[]): ChildProcess {
+    return spawn("nsenter", [...this.#enter(), ...command], { stdio: ["ignore", "pipe", "inherit"] });
+  }
+
   #enter(): string[] {
     return [`--net=/run/netns/${this.#name}`];
   }

@@ -1,4 +1,4 @@
-import type { Binding, CreateInstance } from "@aegis/protocol/instance";
+import type { Binding, CreateInstance, PauseHook } from "@aegis/protocol/instance";
 import { CLAW_CONFIG_ENV, type ChatConfig, type ClawConfig } from "../guest/claw-config.ts";
 import { llmAccess, type StoredSecret } from "./llm-access.ts";
 import type { Settings } from "./settings.ts";
@@ -16,6 +16,13 @@ export const RELAY_KEY_SECRET = "claw-relay-key";
 const RELAY_KEY_HEADER = "x-aegis-relay-key";
 /** Telegram id of the one user of the local chat page */
 export const LOCAL_USER_ID = 42;
+
+/** A gateway in the middle of something says so; one that agrees takes no turn until it is told of the resume. */
+const PAUSE_HOOK: PauseHook = {
+  command: ["node", "/opt/claw/pause.mjs", "ask"],
+  timeout_s: 20,
+  resume: { command: ["node", "/opt/claw/pause.mjs", "resumed"], timeout_s: 20 },
+};
 
 const MAX_CHILDREN = 8;
 const MAX_CHILD_PORTS = 8;
@@ -65,6 +72,7 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     command: ["node", "/opt/claw/bot.mjs"],
     env: { [CLAW_CONFIG_ENV]: JSON.stringify(config) },
     workspace: around.workspace,
+    pause_hook: PAUSE_HOOK,
     exposes: [{ port: WEBHOOK_PORT, protocol: "tcp" }],
     ...bot,
     bindings: [telegram, access.binding],

@@ -6,8 +6,8 @@ import { BOT_HANDLE, WEBHOOK_PORT } from "./bot-instance.ts";
 import { saveUpState, type UpState } from "./up-state.ts";
 
 /**
- * The bot instance as the spec wants it, on its way up. One that was made with another spec is made anew; its workspace,
- * where everything that it knows is kept, stays.
+ * The bot instance as the spec wants it, on its way up. One that was made with another spec gets the new one and keeps
+ * its work instances, its ports, and its workspace with everything that it knows.
  */
 export async function ensureBot(
   client: AegisClient,
@@ -17,13 +17,10 @@ export async function ensureBot(
 ): Promise<InstanceView> {
   const spec = createHash("sha256").update(JSON.stringify(create)).digest("hex");
   const existing = await find(client);
-  if (existing !== null && state.botSpec === spec) {
-    await client.instances.start(existing.id);
-    return client.instances.get(existing.id);
-  }
-  if (existing !== null) await client.instances.delete(existing.id);
-  const { id } = await client.instances.create(create);
+  if (existing !== null && state.botSpec !== spec) await client.instances.replace(existing.id, create);
+  const { id } = existing ?? (await client.instances.create(create));
   saveUpState(folder, Object.assign(state, { botSpec: spec }));
+  if (existing !== null) await client.instances.start(id);
   return client.instances.get(id);
 }
 
@@ -41,7 +38,7 @@ async function find(client: AegisClient): Promise<InstanceView | null> {
   try {
     return await client.instances.get(BOT_HANDLE);
   } catch (error) {
-    if (error instanceof AegisError && error.code === "instance_not_found") return null;
+    if (error instanceof AegisError && (error.status === 404 || error.status === 410)) return null;
     throw error;
   }
 }

@@ -36,7 +36,8 @@ async function up(args: string[]): Promise<void> {
   const client = await openDaemon(options, progress, cleanup);
   const image = await ensureClawImage({ client, folder, base: options.base, progress, signal });
   const relay = await progress.step("waking the bot", async (report) => {
-    const log = (line: string) => appendFileSync(join(folder, "kit.log"), `${new Date().toISOString()} ${line}\n`);
+    const log = (line: string) =>
+      appendFileSync(join(folder, "kit.log"), `${new Date().toISOString()} ${line}\n`, { mode: 0o600 });
     const state = await openUpState(folder);
     const model =
       settings.llm.kind === "demo" ? await startDemoModel({ host: "127.0.0.1", port: state.modelPort, log }) : null;
@@ -82,7 +83,7 @@ async function openDaemon(
   if ((await runningDaemon(options.home)) === null) {
     await progress.step("starting aegisd", () => startDaemon(options));
     cleanup.defer(() => stopDaemon(options.home, { stopInstances: true }));
-  }
+  } else progress.say("aegisd runs already, and goes on when this ends; `npx aegis down` stops it");
   return new AegisClient({ socketPath: socketPathOf(options.home) });
 }
 

@@ -20,6 +20,20 @@ export async function bootInstance(cli: Cli, id: string, asked: CreateInstance):
   return instance;
 }
 
+/**
+ * `run` with a command of its own is not answered by an instance that would start with another one.
+ * @throws AegisError `handle_taken`
+ */
+export async function refuseOtherCommand(cli: Cli, { handle, command }: CreateInstance): Promise<void> {
+  if (handle === undefined || command === undefined) return;
+  const existing = (await cli.client.instances.list()).find((instance) => instance.handle === handle);
+  if (existing === undefined || existing.command.join("\0") === command.join("\0")) return;
+  throw new AegisError(
+    "handle_taken",
+    `${handle} exists and was made for another command, ${existing.command.join(" ")}. Delete it first, choose another --name, or run this one in it: aegis exec ${handle} -- CMD`,
+  );
+}
+
 /** An instance that existed already starts with what it was made with, which may surprise. */
 export function noteOtherCommand(
   cli: Cli,

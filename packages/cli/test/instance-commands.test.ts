@@ -22,7 +22,7 @@ describe("instance start", () => {
   it("turns every option into a field", async () => {
     const line =
       "instance start --name web --image node:24 --memory 2g --vcpus 1.5 --expose 8080:80 --expose 81/tcp --secret A " +
-      "--secret B=c --workspace ./site --env X=1 --env Y=a=b --idle-timeout 90s --stop-after never --read-only -- sleep 5";
+      "--secret B=c --workspace ./site --env X=1 --env Y=a=b --idle-timeout 90s --stop-after never --idle-policy leases_only --restart always --read-only -- sleep 5";
     expect(await run(line)).toEqual({
       code: 0,
       stdout: "running web  http://127.0.0.1:8080\n",
@@ -43,6 +43,8 @@ describe("instance start", () => {
       env: { X: "1", Y: "a=b" },
       pause_after_idle_s: 90,
       stop_after_paused_s: null,
+      idle_policy: "leases_only",
+      restart: "always",
       read_only_root: true,
     });
   });
@@ -121,6 +123,31 @@ describe("instance list and info", () => {
       expect(stdout).toContain(text);
   });
 
+  it("tells in words what kept it awake, and what woke it", async () => {
+    daemon.routes["GET /v1/instances/web"] = () => ({
+      body: anInstance({
+        leases: [
+          { lease_id: "lease-1", reason: "build", owner: "host", expires_at: "2026-01-31T12:02:00Z" },
+          { lease_id: "lease-2", reason: "turn", owner: "inst-1", expires_at: "2026-01-31T12:00:30Z" },
+        ],
+        power_history: [
+          { state: "starting", since: "2026-01-31T11:50:00Z", reason: "created" },
+          { state: "starting", since: "2026-01-31T11:50:00Z", reason: "created" },
+          { state: "running", since: "2026-01-31T11:50:01Z", reason: "created" },
+          { state: "running", since: "2026-01-31T11:56:00Z", reason: "pause postponed: a turn is going on" },
+          { state: "paused", since: "2026-01-31T11:57:00Z", reason: "idle for 60 s" },
+          { state: "running", since: "2026-01-31T11:59:50Z", reason: "connection to 8080" },
+        ],
+      }),
+    });
+    const { stdout } = await run("instance info web");
+    expect(stdout).toContain("build (lease-1 of the host, 2 min left), turn (lease-2 of its own, 30 s left)");
+    expect(stdout).toContain(
+      "starting 10 min ago: created; running 9 min ago: created; still running 4 min ago: pause postponed: a turn is " +
+        "going on; paused 3 min ago: idle for 60 s; woken 10 s ago: connection to 8080",
+    );
+  });
+
   it("reports the daemon's own words", async () => {
     daemon.routes["GET /v1/instances/x"] = () => ({
       status: 404,
@@ -144,6 +171,35 @@ describe("verbs", () => {
   ])("%s", async (verb, said) => {
     daemon.routes[`POST /v1/instances/web/${verb}`] = () => ({ body: {} });
     expect(await run(`instance ${verb} web`)).toEqual({ code: 0, stdout: `${said}\n`, stderr: "" });
+  });
+
+  it("pauses against the will of the workload", async () => {
+    daemon.routes["POST /v1/instances/web/pause"] = () => ({ body: {} });
+    expect((await run("instance pause web --force")).stdout).toBe("paused web\n");
+    expect(daemon.calls[0]?.body).toEqual({ force: true });
+  });
+
+  it("changes settings: only what was said goes out", async () => {
+    daemon.routes["PATCH /v1/instances/web"] = () => ({
+      body: anInstance({ pause_after_idle_s: null, idle_policy: "leases_only", restart: "on-failure" }),
+    });
+    const { stdout } = await run("instance set web --idle-timeout never --restart on-failure");
+    expect(stdout).toBe("web never pauses, only leases count; restarts on failure\n");
+    await run("instance set web --stop-after 2m --idle-policy leases_only");
+    expect(daemon.calls.map(({ body }) => body)).toEqual([
+      { pause_after_idle_s: null, restart: "on-failure" },
+      { stop_after_paused_s: 120, idle_policy: "leases_only" },
+    ]);
+  });
+
+  it.each([
+    ["", "nothing to change"],
+    ["--restart sometimes", "one of no, on-failure, always"],
+    ["--idle-timeout soon", "write it as 90s"],
+  ])("does not take `instance set web %s`", async (options, words) => {
+    const { code, stderr } = await run(`instance set web ${options}`);
+    expect(code).toBe(2);
+    expect(stderr).toContain(words);
   });
 
   it("exposes, and prints the URL alone", async () => {

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import type { LogLine } from "@aegis/protocol/instance";
+import type { InstanceView, LogLine } from "@aegis/protocol/instance";
 import { FakeDaemon } from "@aegis/sdk/test/fake-daemon";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { LogCursor } from "../src/run/log-cursor.ts";
@@ -8,9 +8,12 @@ import { aegis } from "./run-in-test.ts";
 
 let daemon: FakeDaemon;
 let state: "running" | "stopped" | "failed";
+let others: InstanceView[];
 beforeEach(async () => {
+  others = [];
   state = "stopped";
   daemon = await FakeDaemon.start({
+    "GET /v1/instances": () => ({ body: others }),
     "POST /v1/instances": () => ({ status: 201, body: anInstance({ state: "starting", endpoints: [] }) }),
     "GET /v1/instances/inst-1": () => ({ body: anInstance({ state, exit_code: state === "stopped" ? 3 : null }) }),
     "GET /v1/instances/inst-1/logs": () => ({ lines: [] }),
@@ -88,4 +91,12 @@ it("tells equal lines of one moment apart when it reads on", () => {
   for (const text of ["a", "b", "b"]) cursor.pass(line(text));
   expect(cursor.since).toBe("2026-01-31T12:00:01.000Z");
   expect(["a", "b", "b", "b", "c"].map((text) => line(text)).filter(cursor.fresh())).toEqual([line("b"), line("c")]);
+});
+
+it("refuses the name of an instance that was made for another command, and runs nothing", async () => {
+  others = [anInstance({ handle: "web", command: ["serve"] })];
+  const { code, stderr } = await aegis("run --name web -- true", { home: daemon.home });
+  expect(code).toBe(1);
+  expect(stderr).toContain("aegis exec web");
+  expect(called("POST", "/v1/instances")).toEqual([]);
 });

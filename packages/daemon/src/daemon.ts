@@ -124,7 +124,7 @@ function makeInstances(
       hostBoot,
       images,
       harness: new StreamHarness(),
-      workspaces: new WorkspaceFolders(home.workspaces, owner),
+      workspaces: new WorkspaceFolders(home.workspaces, owner, [home.root, home.images]),
       tokens: new JwtIssuer(masterKey.derive("tokens")),
       onReverseStream: (instance, request, stream) => {
         if (request.kind === "guest_api") return guestApi.accept(stream, instance);

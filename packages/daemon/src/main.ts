@@ -37,7 +37,7 @@ async function main(): Promise<void> {
     }),
     onShutdown: () => leave(home.pidFile),
   });
-  writePidFile(home.pidFile);
+  writePidFile(home.pidFile, log);
   log(`aegisd is ready on ${home.socket}`);
   endOnSignals(daemon, home.pidFile);
 }

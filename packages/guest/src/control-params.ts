@@ -37,6 +37,12 @@ export function parseShutdown(params: unknown): HostRequests["shutdown"]["params
   return { grace_ms };
 }
 
+/** 0, which is no line, when it is malformed: a notification has no answer. */
+export function parseSaved(params: unknown): number {
+  const seq = isRecord(params) ? params["seq"] : undefined;
+  return isIntegerIn(seq, 1, Number.MAX_SAFE_INTEGER) ? seq : 0;
+}
+
 /** Null when it is malformed: a notification has no answer. */
 export function parseRefused(params: unknown): HostNotifications["stream.refused"] | null {
   if (!isRecord(params) || typeof params["stream_id"] !== "string") return null;

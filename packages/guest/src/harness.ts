@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { ExecHeader, HostRequests } from "@aegis/protocol/control";
 import { Heartbeat } from "./activity.ts";
 import { checkCwd, resolveCommand } from "./command-path.ts";
-import { parseRefused, parseRun, parseShutdown, parseSignal, parseToken } from "./control-params.ts";
+import { parseRefused, parseRun, parseSaved, parseShutdown, parseSignal, parseToken } from "./control-params.ts";
 import { type ControlHandler, ControlStream } from "./control-stream.ts";
 import { ExecStream } from "./exec-stream.ts";
 import { guestEnv } from "./guest-env.ts";
@@ -113,6 +113,7 @@ export class Harness implements StreamHandlers, ControlHandler {
   }
 
   notification(method: string, params: unknown): void {
+    if (method === "log.saved") return this.#link.saved(parseSaved(params));
     if (method !== "stream.refused") return;
     const refused = parseRefused(params);
     if (refused !== null) this.#reverse.refuse(refused.stream_id, refused.error);

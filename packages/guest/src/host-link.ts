@@ -33,9 +33,10 @@ export class HostLink {
   #stallTimer: NodeJS.Timeout | undefined;
   #waiting: (() => void)[] = [];
 
-  /** From now on everything goes here; an older outlet is forgotten. */
+  /** From now on everything goes here; an older outlet is forgotten, with what it may not have passed on. */
   attach(outlet: Outlet): void {
     this.#outlet = outlet;
+    this.#logs.rewind();
     this.pump();
   }
 
@@ -44,6 +45,11 @@ export class HostLink {
     this.#outlet = null;
     this.#setBehind(false);
     this.#release();
+  }
+
+  /** The host has log lines up to this one on disk. */
+  saved(seq: number): void {
+    this.#logs.release(seq);
   }
 
   log(entries: LogEntry[]): void {
@@ -68,7 +74,7 @@ export class HostLink {
 
   /** Null when more may be logged at once, else a promise to wait for. */
   room(): Promise<void> | null {
-    if (this.#outlet === null || this.#isStalled || this.#logs.bytes < HOLD_BACK_BYTES) return null;
+    if (this.#outlet === null || this.#isStalled || this.#logs.unsentBytes < HOLD_BACK_BYTES) return null;
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -86,7 +92,7 @@ export class HostLink {
       if (batch.length === 0) break;
       this.#tell(batch);
     }
-    if (this.#outlet === null || this.#logs.bytes < HOLD_BACK_BYTES) this.#release();
+    if (this.#outlet === null || this.#logs.unsentBytes < HOLD_BACK_BYTES) this.#release();
   }
 
   #takeBatch(): Notification[] {
@@ -95,12 +101,12 @@ export class HostLink {
     if (lines > 0) batch.push({ method: "log.dropped", params: { lines } });
     let chars = 0;
     while (chars < BATCH_CHARS) {
-      const entry = this.#logs.shift();
+      const entry = this.#logs.next();
       if (entry === null) break;
       batch.push({ method: "log", params: entry });
       chars += entry.line.length;
     }
-    if (this.#exit !== null && this.#logs.isEmpty) {
+    if (this.#exit !== null && this.#logs.allSent) {
       batch.push({ method: "processExited", params: this.#exit });
       this.#exit = null;
     }

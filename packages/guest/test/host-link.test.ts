@@ -23,7 +23,11 @@ test("what waited comes first and in order, the exit after the last line", () =>
   expect(outlet.seen.map(({ method }) => method)).toEqual(["log", "log", "processExited"]);
   const next = new TestOutlet();
   link.attach(next);
-  expect(next.seen).toEqual([]);
+  expect(next.seen.map(({ params }) => params)).toMatchObject([{ seq: 1 }, { seq: 2 }]);
+  link.saved(2);
+  const third = new TestOutlet();
+  link.attach(third);
+  expect(third.seen).toEqual([]);
 });
 
 test("a host that is behind gets nothing more until it has caught up", () => {

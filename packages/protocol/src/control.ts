@@ -73,11 +73,14 @@ export interface HostRequests {
 /** Notifications, host to harness. */
 export interface HostNotifications {
   "stream.refused": { stream_id: string; error: string };
+  /** log lines up to this number are on disk; the others are sent again to the next host */
+  "log.saved": { seq: number };
 }
 
 /** Notifications, harness to host. */
 export interface HarnessNotifications {
-  log: { stream: "stdout" | "stderr"; line: string; ts: string };
+  /** `seq` numbers the lines of a boot from 1 on */
+  log: { stream: "stdout" | "stderr"; line: string; ts: string; seq?: number };
   /** lines that the harness had to drop because no host was there to take them */
   "log.dropped": { lines: number };
   activity: ActivityReport;

@@ -59,6 +59,11 @@ export class InstancesApi {
     return this.#http.json({ method: "GET", path: pathOf(id), signal });
   }
 
+  /** Stops it and gives it another spec; id, children, workspace and ports are kept. It is left stopped. */
+  replace(id: string, spec: CreateInstance): Promise<InstanceView> {
+    return this.#http.json({ method: "PUT", path: pathOf(id), body: spec });
+  }
+
   start(id: string): Promise<void> {
     return this.#post(id, "start");
   }

@@ -53,7 +53,12 @@ describe(`a daemon that is killed again and again (AEGIS_CRASH_SEED=${seed})`, (
   });
 
   const daemon = () =>
-    new CrashingDaemon({ home: aegis.home, env: aegis.env, bundle: bundle.file, log: join(aegis.home, "data/aegisd.log") });
+    new CrashingDaemon({
+      home: aegis.home,
+      env: aegis.env,
+      bundle: bundle.file,
+      log: join(aegis.home, "data/aegisd.log"),
+    });
 
   /** One life under traffic. @returns how much was done in it */
   async function liveAndDie(): Promise<number> {
@@ -81,7 +86,11 @@ describe(`a daemon that is killed again and again (AEGIS_CRASH_SEED=${seed})`, (
     const { instances } = aegis.client;
     for (const { id } of await instances.list()) await aegis.until(id, ({ state }) => state !== "starting");
     const look = async () => {
-      const [status, list, images] = await Promise.all([aegis.client.status(), instances.list(), aegis.client.images.list()]);
+      const [status, list, images] = await Promise.all([
+        aegis.client.status(),
+        instances.list(),
+        aegis.client.images.list(),
+      ]);
       return audit.look({ status, instances: list, digests: [...new Set(images.map(({ digest }) => digest))] });
     };
     let problems = await look();

@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, openSync, closeSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -29,33 +29,33 @@ export interface DaemonCommand {
   bundle: string;
   /** file for what it says */
   log: string;
-  /** a program and its arguments that the daemon is started by */
-  wrapper?: readonly string[];
 }
 
 /** One process of the daemon, as a child of ours: its end is an event. */
 export class CrashingDaemon {
   readonly #home: string;
   readonly #child: ChildProcess;
-  readonly #exited: Promise<unknown>;
+  readonly exited: Promise<unknown>;
+  readonly #log: string;
 
-  constructor({ home, env, bundle, log, wrapper = [] }: DaemonCommand) {
+  constructor({ home, env, bundle, log }: DaemonCommand) {
     const fd = openSync(log, "a");
-    const command = [...wrapper, join(BIN, "node"), "--disable-warning=ExperimentalWarning", bundle];
     this.#home = home;
-    this.#child = spawn(command[0] ?? "", command.slice(1), {
+    this.#log = log;
+    this.#child = spawn(join(BIN, "node"), ["--disable-warning=ExperimentalWarning", bundle], {
       cwd: "/",
       env: { ...env, AEGIS_HOME: home, AEGIS_GUEST_DIR: join(ROOT, "dist/guest"), HOME: "/root" },
       stdio: ["ignore", fd, fd],
     });
     closeSync(fd);
-    this.#exited = once(this.#child, "exit");
+    this.exited = once(this.#child, "exit");
   }
 
   /** Resolves when it answers. @throws when it ends before */
   async ready(): Promise<void> {
     while ((await runningDaemon(this.#home).catch(() => null))?.pid !== this.#child.pid) {
-      if (this.ended) throw new Error("the daemon ended before it was ready");
+      if (this.ended)
+        throw new Error(`the daemon ended before it was ready: ${readFileSync(this.#log, "utf8").slice(-1500)}`);
       await delay(POLL_MS);
     }
   }
@@ -66,6 +66,6 @@ export class CrashingDaemon {
 
   async kill9(): Promise<void> {
     this.#child.kill("SIGKILL");
-    await this.#exited;
+    await this.exited;
   }
 }

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -23,15 +23,15 @@ describe("kill -9 of aegisd", () => {
 
   it("breaks connections, and a client that dials again is served as soon as the daemon answers", async () => {
     const { id, endpoints } = await aegis.boot({
-      command: ["sh", "-c", "echo $$ > /tmp/pid; exec nc -lk -p 7000 -e cat"],
+      command: ["sh", "-c", "echo $$ > /tmp/pid; exec nc -ll -p 7000 -e cat"],
       exposes: [{ port: 7000, protocol: "tcp" }],
     });
     const port = endpoints[0]?.public_port ?? 0;
     await echo(port, "before");
     const open = net.connect(port, "127.0.0.1");
-    open.on("error", () => undefined);
     await once(open, "connect");
-    const closed = once(open, "close");
+    open.on("error", () => open.destroy());
+    const closed = new Promise((resolve) => open.once("close", resolve));
     await aegis.kill9();
     open.resume();
     await closed;
@@ -69,7 +69,11 @@ describe("kill -9 of aegisd", () => {
 
   it("lets the idle timer go on from where it was", async () => {
     const limit = 12;
-    const { id, created_at } = await aegis.boot({ command: FOREVER, pause_after_idle_s: limit, idle_policy: "leases_only" });
+    const { id, created_at } = await aegis.boot({
+      command: FOREVER,
+      pause_after_idle_s: limit,
+      idle_policy: "leases_only",
+    });
     const running = await eventOf(id, (event) => event.type === "instance.state" && event.state === "running");
     await delay(Math.max(Date.parse(created_at) + 6000 - Date.now(), 0));
     await aegis.kill9();
@@ -81,7 +85,11 @@ describe("kill -9 of aegisd", () => {
   });
 
   it("gives one that works without a word the time to say so", async () => {
-    const { id } = await aegis.boot({ command: ["sh", "-c", "while :; do :; done"], pause_after_idle_s: 7, vcpus: 0.5 });
+    const { id } = await aegis.boot({
+      command: ["sh", "-c", "while :; do :; done"],
+      pause_after_idle_s: 7,
+      vcpus: 0.5,
+    });
     await aegis.kill9();
     await delay(8000);
     await aegis.start();
@@ -105,7 +113,11 @@ describe("kill -9 of aegisd", () => {
 
   it("loses no line that is written while nobody listens, nor one that was on its way", async () => {
     const { id } = await aegis.boot({
-      command: ["sh", "-c", "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); echo line $i; [ $((i % 20)) = 0 ] && sleep 0.02; done; echo end; exec sleep 999"],
+      command: [
+        "sh",
+        "-c",
+        "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); echo line $i; [ $((i % 20)) = 0 ] && sleep 0.02; done; echo end; exec sleep 999",
+      ],
     });
     await aegis.untilLogged(id, "line 100");
     for (let kills = 0; kills < 3; kills++) {
@@ -119,7 +131,11 @@ describe("kill -9 of aegisd", () => {
 
   it("says how many lines were dropped when too many came meanwhile", async () => {
     const { id } = await aegis.boot({
-      command: ["sh", "-c", `echo ready; while [ ! -e /tmp/go ]; do sleep 0.05; done; seq -f 'flood %09.0f' 60000; echo done > /tmp/done; exec sleep 999`],
+      command: [
+        "sh",
+        "-c",
+        `echo ready; while [ ! -e /tmp/go ]; do sleep 0.05; done; seq 60000 | sed 's/^/flood /'; echo done > /tmp/done; exec sleep 999`,
+      ],
     });
     await aegis.untilLogged(id, "ready");
     const pid = cgroupFile(aegis.home, id, { v2: "cgroup.procs", v1: "cgroup.procs" })
@@ -127,11 +143,10 @@ describe("kill -9 of aegisd", () => {
       .find((candidate) => readFileSync(`/proc/${candidate}/cmdline`, "utf8").startsWith("sh\0"));
     const root = `/proc/${pid}/root`;
     await aegis.kill9();
-    const { writeFileSync, existsSync } = await import("node:fs");
     writeFileSync(`${root}/tmp/go`, "");
     await expect.poll(() => existsSync(`${root}/tmp/done`), { timeout: 20_000 }).toBe(true);
     await aegis.start();
-    await aegis.untilLogged(id, "flood 000060000");
+    await aegis.untilLogged(id, "flood 60000");
     const lines = await aegis.logs(id);
     const said = lines.find(({ source, line }) => source === "system" && /lines were dropped/.test(line))?.line ?? "0";
     const kept = lines.filter(({ line }) => line.startsWith("flood")).length;

@@ -40,7 +40,11 @@ export class HostAudit {
       ...this.#frozen(instances),
       ...extra("disks and logs", folders(join(this.#home, "data/instances")), known),
       ...missing("disks", folders(join(this.#home, "data/instances")), up),
-      ...same("unpacked images", folders(join(this.#home, "images/unpacked")), digests.map((d) => d.replace(":", "-"))),
+      ...same(
+        "unpacked images",
+        folders(join(this.#home, "images/unpacked")),
+        digests.map((d) => d.replace(":", "-")),
+      ),
       ...same("unfinished images", folders(join(this.#home, "images/tmp")), []),
     ];
   }
@@ -104,7 +108,9 @@ export class HostAudit {
         .find((path) => existsSync(path));
       if (events === undefined) return [];
       const frozen = read(events).includes("frozen 1");
-      return frozen === (state === "paused") ? [] : [`${id} is ${state}, but its machine is ${frozen ? "" : "not "}frozen`];
+      return frozen === (state === "paused")
+        ? []
+        : [`${id} is ${state}, but its machine is ${frozen ? "" : "not "}frozen`];
     });
   }
 }

@@ -66,7 +66,19 @@ export class RandomTraffic {
 
   async #withInstance({ id, endpoints }: InstanceView): Promise<void> {
     const { instances } = this.#client;
-    const act = this.#random.pick(["pause", "resume", "stop", "start", "exec", "exec", "wake", "wake", "ports", "lease", "delete"]);
+    const act = this.#random.pick([
+      "pause",
+      "resume",
+      "stop",
+      "start",
+      "exec",
+      "exec",
+      "wake",
+      "wake",
+      "ports",
+      "lease",
+      "delete",
+    ]);
     switch (act) {
       case "pause":
       case "resume":

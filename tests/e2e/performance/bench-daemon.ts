@@ -8,7 +8,7 @@ import type { CreateInstance } from "@aegis/protocol/instance";
 import { makeBusyboxRootfs } from "../busybox-image.ts";
 import { writeTestImage } from "../test-image.ts";
 
-export const IMAGE = "localhost/bench:1";
+const IMAGE = "localhost/bench:1";
 export const PORT = 8080;
 export const READY = "up";
 /** says that it is up, then serves one small page */

@@ -6,8 +6,8 @@ import { cpuTimeOf, memoryOf } from "./process-memory.ts";
 
 const CROWDS = [0, 50, 100] as const;
 const CPU_WINDOW_MS = 60_000;
-/** for what the pauses have set off to be over */
-const SETTLE_MS = 5000;
+/** for what a boot or a pause has set off to be over, as it is when somebody was idle for a while */
+const SETTLE_MS = 7000;
 
 /** The daemon's memory as instances fall asleep, and its CPU time while all of them sleep. */
 export async function measurePowerDaemon(host: BenchHost): Promise<Figure[]> {
@@ -18,10 +18,10 @@ export async function measurePowerDaemon(host: BenchHost): Promise<Figure[]> {
   for (const crowd of CROWDS) {
     while (servers.length < crowd) {
       signal.throwIfAborted();
-      const server = await bootServer(host);
-      await instances.pause(server.instance.id);
-      servers.push(server);
+      servers.push(await bootServer(host));
     }
+    await delay(SETTLE_MS, undefined, { signal });
+    for (const { instance } of servers) await instances.pause(instance.id);
     await delay(SETTLE_MS, undefined, { signal });
     figures.push(figure(`aegisd, ${crowd} paused, RSS`, "MB", [memoryOf(daemon.pid).rss], null));
   }

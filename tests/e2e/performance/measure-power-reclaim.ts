@@ -1,8 +1,8 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { AegisClient } from "@aegis/sdk/client";
 import type { AegisEvent } from "@aegis/protocol/event";
-import type { InstanceStats } from "@aegis/protocol/instance";
 import { copyProgram } from "../program-with-libraries.ts";
 import { SwapFile } from "../swap-file.ts";
 import { writeTestImage } from "../test-image.ts";
@@ -10,42 +10,47 @@ import { PORT } from "./bench-daemon.ts";
 import type { BenchHost } from "./bench-host.ts";
 import type { Figure, Unit } from "./figure.ts";
 import { firstByte } from "./first-byte.ts";
+import { memoryOf, read } from "./process-memory.ts";
 
 const IMAGE = "localhost/bench-node:1";
 const SERVER = `require("node:http").createServer((_, answer) => answer.end("it works")).listen(${PORT})`;
 const SAMPLES = 10;
+const SETTLE_MS = 1000;
 const MB = 1e6;
 
 interface Nap {
+  /** number of the event that told of it */
   seq: number;
-  before: InstanceStats;
-  after: InstanceStats;
+  /** of the server's process */
+  rss: { before: number; after: number };
+  /** of the whole instance, as its control group counts */
+  memory: { before: number; after: number };
   tookMs: number;
   wakeMs: number;
   nextMs: number;
 }
 
-/** An idle Node server: what its pause gives back to the host, and what the first connection pays for it. */
+/** An idle Node server: what its first pause gives back to the host, and what the first connection pays for it. */
 export async function measurePowerReclaim({ daemon, signal }: BenchHost): Promise<Figure[]> {
   using swap = new SwapFile(256);
   void swap;
   const { client } = daemon;
   await importNode(client, join(daemon.folder, "node-layout"));
-  const command = ["/bin/node", "-e", SERVER];
-  const { id, endpoints } = await client.instances.create(daemon.spec({ image_ref: IMAGE, command, exposes: [PORT] }));
-  const port = endpoints[0]?.public_port ?? 0;
+  const spec = daemon.spec({ image_ref: IMAGE, command: ["/bin/node", "-e", SERVER], exposes: [PORT] });
   const naps: Nap[] = [];
   for (let count = 0; count < SAMPLES; count++) {
-    signal.throwIfAborted();
+    const { id, endpoints } = await client.instances.create(spec);
+    const port = endpoints[0]?.public_port ?? 0;
     await firstByte(port);
-    naps.push(await nap(client, id, port, naps.at(-1)?.seq ?? 0));
+    await delay(SETTLE_MS, undefined, { signal });
+    naps.push(await nap(client, id, port, naps.at(-1)?.seq ?? 0, signal));
+    await client.instances.delete(id);
   }
-  await client.instances.delete(id);
   return [
-    figure("Node server, memory before the pause", "MB", naps, ({ before }) => before.memory_bytes / MB),
-    figure("Node server, memory given back", "MB", naps, ({ after }) => after.memory_bytes / MB),
-    figure("Node server, mapped before the pause", "MB", naps, ({ before }) => before.resident_bytes / MB),
-    figure("Node server, mapped, given back", "MB", naps, ({ after }) => after.resident_bytes / MB),
+    figure("idle Node server, RSS", "MB", naps, ({ rss }) => rss.before),
+    figure("idle Node server, RSS, given back", "MB", naps, ({ rss }) => rss.after),
+    figure("its whole instance", "MB", naps, ({ memory }) => memory.before),
+    figure("its whole instance, given back", "MB", naps, ({ memory }) => memory.after),
     figure("giving it back, behind everything else", "ms", naps, ({ tookMs }) => tookMs),
     figure("paused, memory given back, to first byte", "ms", naps, ({ wakeMs }) => wakeMs),
     figure("the connection after that one", "ms", naps, ({ nextMs }) => nextMs),
@@ -61,33 +66,32 @@ const figure = (label: string, unit: Unit, naps: Nap[], value: (nap: Nap) => num
 });
 
 /** @param since number of the last event that is known */
-async function nap(client: AegisClient, id: string, port: number, since: number): Promise<Nap> {
-  const before = await statsOf(client, id);
+async function nap(client: AegisClient, id: string, port: number, since: number, signal: AbortSignal): Promise<Nap> {
+  const pid = serverPid(id);
+  const before = memoryOf(pid).rss;
   await client.instances.pause(id);
-  const last = await nextReclaim(client, id, since);
-  const after = await statsOf(client, id);
-  return {
-    before,
-    after,
-    seq: last.seq,
-    tookMs: last.took_ms,
-    wakeMs: await firstByte(port),
-    nextMs: await firstByte(port),
-  };
+  const { seq, took_ms: tookMs, before_bytes, after_bytes } = await nextReclaim(client, id, since, signal);
+  const rss = { before, after: memoryOf(pid).rss };
+  const memory = { before: before_bytes / MB, after: after_bytes / MB };
+  return { seq, rss, memory, tookMs, wakeMs: await firstByte(port), nextMs: await firstByte(port) };
 }
 
-async function statsOf(client: AegisClient, id: string): Promise<InstanceStats> {
-  const { stats } = await client.instances.get(id);
-  if (stats === null) throw new Error(`${id} has no machine`);
-  return stats;
+/** The process of the workload: nothing else in the instance has the server's text in its command line. */
+function serverPid(instanceId: string): number {
+  const names = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const pid = names.find(
+    (name) => read(`/proc/${name}/cmdline`).includes(SERVER) && read(`/proc/${name}/cgroup`).includes(instanceId),
+  );
+  if (pid === undefined) throw new Error(`${instanceId} runs no server`);
+  return Number(pid);
 }
 
 type Reclaimed = Extract<AegisEvent, { type: "instance.memory" }>;
 
-async function nextReclaim(client: AegisClient, id: string, sinceSeq: number): Promise<Reclaimed> {
+async function nextReclaim(client: AegisClient, id: string, sinceSeq: number, signal: AbortSignal): Promise<Reclaimed> {
   const ending = new AbortController();
   try {
-    for await (const event of client.events({ sinceSeq, signal: ending.signal }))
+    for await (const event of client.events({ sinceSeq, signal: AbortSignal.any([signal, ending.signal]) }))
       if (event.type === "instance.memory" && event.instance_id === id) return event;
   } finally {
     ending.abort();

@@ -45,7 +45,7 @@ export function harnessPids(instanceIds: readonly string[]): number[] {
 }
 
 /** A process that ends meanwhile is none of ours. */
-function read(file: string): string {
+export function read(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch {

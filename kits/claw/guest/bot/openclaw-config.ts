@@ -8,6 +8,8 @@ const GATEWAY_PORT = 18789;
 const WEBHOOK_PORT = 8787;
 const WEBHOOK_PATH = "/telegram-webhook";
 const PLUGIN_ID = "claw-kit";
+/** comes with OpenClaw; the pause hook suspends the gateway through it, for the token of the gateway */
+const RPC_PLUGIN_ID = "admin-http-rpc";
 
 /**
  * OpenClaw's config of the bot. Its root is strict: a key that this version does not know aborts the start, so every
@@ -50,10 +52,13 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
     // chat's through them. Few tools also means a short prompt.
     tools: { toolSearch: false, profile: "minimal", alsoAllow: [PLUGIN_ID, "web_fetch"], deny: ["gateway"] },
     plugins: {
-      allow: ["telegram", PLUGIN_ID],
+      allow: ["telegram", PLUGIN_ID, RPC_PLUGIN_ID],
       load: { paths: [join(paths.claw, "plugin")] },
       slots: { memory: "none" },
-      entries: { [PLUGIN_ID]: { enabled: true, hooks: { allowConversationAccess: true }, config: pluginConfig } },
+      entries: {
+        [PLUGIN_ID]: { enabled: true, hooks: { allowConversationAccess: true }, config: pluginConfig },
+        [RPC_PLUGIN_ID]: { enabled: true },
+      },
     },
     channels: { telegram: telegramChannel(config.chat) },
   };

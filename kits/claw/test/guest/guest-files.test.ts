@@ -14,7 +14,14 @@ async function collected(): Promise<{ folder: string; files: string[] }> {
 
 test("the entries, the plugin and its manifest are there, and nothing but JavaScript and manifests", async () => {
   const { folder, files } = await collected();
-  for (const file of ["bot.mjs", "work.mjs", "plugin/index.mjs", "plugin/openclaw.plugin.json", "plugin/package.json"])
+  for (const file of [
+    "bot.mjs",
+    "work.mjs",
+    "pause.mjs",
+    "plugin/index.mjs",
+    "plugin/openclaw.plugin.json",
+    "plugin/package.json",
+  ])
     expect(files).toContain(file);
   expect(files).not.toContain("tsconfig.json");
   const onDisk = await readdir(folder, { recursive: true, withFileTypes: true });
@@ -31,7 +38,7 @@ test("twice gives the same bytes", async () => {
 
 test("every file loads by itself, without types or packages", async () => {
   const { folder, files } = await collected();
-  const modules = files.filter((file) => file.endsWith(".mjs") && !["bot.mjs", "work.mjs"].includes(file));
+  const modules = files.filter((file) => file.endsWith(".mjs") && !["bot.mjs", "work.mjs", "pause.mjs"].includes(file));
   const load = modules.map((file) => `import ${JSON.stringify(join(folder, file))};`).join("");
   const loaded = promisify(execFile)(process.execPath, ["--no-strip-types", "--input-type=module", "-e", load], {
     cwd: "/",

@@ -26,7 +26,7 @@ test("what keeps people and the host apart is set", () => {
   expect(config.tools).toMatchObject({ toolSearch: false, profile: "minimal" });
   expect(config.gateway).toMatchObject({ bind: "loopback", port: 18789 });
   expect(config.telemetry.enabled || config.update.checkOnStart || config.models.catalogRefresh.enabled).toBe(false);
-  expect(config.plugins.allow).toEqual(["telegram", "claw-kit"]);
+  expect(config.plugins.allow).toEqual(["telegram", "claw-kit", "admin-http-rpc"]);
 });
 
 test("the webhook listens where the host dials", () => {

@@ -80,3 +80,8 @@ test("children get the model and their own workspaces only", () => {
   });
   expect(made({}).create.capabilities).not.toHaveProperty("allowed_secrets");
 });
+
+test("it is asked before a pause, and told of the resume", () => {
+  const hook = (what: string) => ({ command: ["node", "/opt/claw/pause.mjs", what] });
+  expect(made({}).create.pause_hook).toMatchObject({ ...hook("ask"), resume: hook("resumed") });
+});

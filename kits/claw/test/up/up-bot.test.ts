@@ -25,7 +25,7 @@ beforeEach(async () => {
       return { status: 201, body: bot };
     },
     "POST /v1/instances/inst-1/start": () => ({ body: {} }),
-    "DELETE /v1/instances/inst-1": () => ({}),
+    "PUT /v1/instances/inst-1": () => ({ body: bot }),
   });
 });
 afterEach(async () => {
@@ -37,14 +37,14 @@ const changes = () =>
   daemon.calls.filter(({ method }) => method !== "GET").map(({ method, path }) => `${method} ${path}`);
 
 describe("the bot instance", () => {
-  it("is made once, then started again, and made anew when its spec changes", async () => {
+  it("is made once, then started again, and gets another spec without losing its work instances", async () => {
     const spec = { handle: "claw-bot", command: ["a"] };
     await ensureBot(daemon.client, spec, await openUpState(folder), folder);
     expect(changes()).toEqual(["POST /v1/instances"]);
     await ensureBot(daemon.client, spec, await openUpState(folder), folder);
     expect(changes().slice(1)).toEqual(["POST /v1/instances/inst-1/start"]);
     await ensureBot(daemon.client, { ...spec, command: ["b"] }, await openUpState(folder), folder);
-    expect(changes().slice(2)).toEqual(["DELETE /v1/instances/inst-1", "POST /v1/instances"]);
+    expect(changes().slice(2)).toEqual(["PUT /v1/instances/inst-1", "POST /v1/instances/inst-1/start"]);
   });
 });
 

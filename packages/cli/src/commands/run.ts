@@ -1,6 +1,6 @@
 import type { CreateInstance } from "@aegis/protocol/instance";
 import { InvalidArgumentError } from "commander";
-import { bootInstance, noteOtherCommand } from "../boot-instance.ts";
+import { bootInstance, noteOtherCommand, refuseOtherCommand } from "../boot-instance.ts";
 import type { Cli } from "../cli.ts";
 import type { Register } from "../command-table.ts";
 import { commandOf } from "../options/command-of.ts";
@@ -35,6 +35,7 @@ async function run(cli: Cli, words: string[], options: RunOptions): Promise<void
   if (options.detach && (options.rm || options.interactive || options.tty))
     throw new InvalidArgumentError("--detach does not go with --rm, -i or -t");
   const body = createBody(options, wanted, cli.context.cwd);
+  await refuseOtherCommand(cli, body);
   if (options.detach) return detach(cli, body);
   const attach = options.interactive || options.tty ? runInteractive : followRun;
   cli.exitCode = await attach(cli, body, {

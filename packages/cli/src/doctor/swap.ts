@@ -2,8 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { good, weak, type Finding } from "./finding.ts";
 
 const COST = "a paused instance keeps all of its memory (OpenClaw's gateway: about 1 GB instead of 30 MB)";
-const ZRAM =
-  "modprobe zram && zramctl --find --size 4G --algorithm lz4 && mkswap /dev/zram0 && swapon -p 100 /dev/zram0";
+const ZRAM = "modprobe zram && D=$(zramctl --find --size 4G) && mkswap $D && swapon -p 100 $D";
 const FILE =
   "fallocate -l 4G /swapfile && chmod 600 /swapfile && mkswap /swapfile && swapon /swapfile (and /etc/fstab to keep it)";
 

@@ -23,15 +23,15 @@ export interface InstanceOptions extends PowerOptions {
 export const addInstanceOptions = (command: Command): Command =>
   addPowerOptions(
     command
-    .option("--name <name>", "a name for it; else it gets one")
-    .option("--image <ref>", "OCI image, as in node:24; else the default image")
-    .option("--memory <size>", "at most so much memory, as in 512m or 2g (default 512m)", memory)
-    .option("--vcpus <n>", "at most so many CPUs (default 1)", positiveNumber)
-    .option("--expose <public:guest>", "a public port for a port of it; again for more", exposes)
-    .option("--secret <name>", 'give it a stored secret, ENV=name to rename, "*" all; again for more', collect)
-    .option("--workspace <name|path>", "kept folder at /workspace, by name or a host path")
-    .option("--env <name=value>", "a variable; again for more", env)
-    .option("--read-only", "nothing but /workspace and /tmp can be written"),
+      .option("--name <name>", "a name for it; else it gets one")
+      .option("--image <ref>", "OCI image, as in node:24; else the default image")
+      .option("--memory <size>", "at most so much memory, as in 512m or 2g (default 512m)", memory)
+      .option("--vcpus <n>", "at most so many CPUs (default 1)", positiveNumber)
+      .option("--expose <public:guest>", "a public port for a port of it; again for more", exposes)
+      .option("--secret <name>", 'give it a stored secret, ENV=name to rename, "*" all; again for more', collect)
+      .option("--workspace <name|path>", "kept folder at /workspace, by name or a host path")
+      .option("--env <name=value>", "a variable; again for more", env)
+      .option("--read-only", "nothing but /workspace and /tmp can be written"),
   );
 
 /** The create body; only what was said is in it. */

@@ -21,8 +21,16 @@ export const addPowerOptions = (command: Command): Command =>
   command
     .option("--idle-timeout <time>", "pause after so long without activity, or never (default 60s)", duration)
     .option("--stop-after <time>", "stop after so long in pause, or never (default 5m)", duration)
-    .option("--idle-policy <policy>", "default, or leases_only: what goes on inside does not count", oneOf(IDLE_POLICIES))
-    .option("--restart <policy>", "when it ends by itself: no, on-failure or always (default no)", oneOf(RESTART_POLICIES));
+    .option(
+      "--idle-policy <policy>",
+      "default, or leases_only: what goes on inside does not count",
+      oneOf(IDLE_POLICIES),
+    )
+    .option(
+      "--restart <policy>",
+      "when it ends by itself: no, on-failure or always (default no)",
+      oneOf(RESTART_POLICIES),
+    );
 
 /** Fields of a create body or of a change; only what was said is in it. */
 export function powerFields(options: PowerOptions): PowerFields {

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { FrameDecoder, FrameType, encodeFrame } from "@aegis/protocol/exec-frame";
 import type { Frame } from "@aegis/protocol/exec-frame";
@@ -17,7 +16,14 @@ export class StreamExecSession implements ExecSession {
 
   async send(type: FrameType, payload?: Uint8Array): Promise<void> {
     if (this.#stream.destroyed || this.#stream.write(encodeFrame(type, payload))) return;
-    await Promise.race([once(this.#stream, "drain"), once(this.#stream, "close")]);
+    // What ends the stream is no failure of the one who writes: the frames tell.
+    await new Promise<void>((resolve) => {
+      const settle = (): void => {
+        this.#stream.off("drain", settle).off("close", settle);
+        resolve();
+      };
+      this.#stream.on("drain", settle).on("close", settle);
+    });
   }
 
   close(): void {

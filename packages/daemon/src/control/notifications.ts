@@ -7,7 +7,12 @@ const count = Type.Number({ minimum: 0 });
 const short = Type.String({ maxLength: 4096 });
 
 const log = Compile(
-  Type.Object({ stream: Type.Union([Type.Literal("stdout"), Type.Literal("stderr")]), line: Type.String(), ts: short }),
+  Type.Object({
+    stream: Type.Union([Type.Literal("stdout"), Type.Literal("stderr")]),
+    line: Type.String(),
+    ts: short,
+    seq: Type.Optional(Type.Integer({ minimum: 1 })),
+  }),
 );
 const dropped = Compile(Type.Object({ lines: Type.Integer({ minimum: 1 }) }));
 const activity = Compile(Type.Object({ tcp: count, cpu_ms: count, net_bytes: count }));

@@ -80,6 +80,10 @@ class StreamHarnessLink implements HarnessLink {
     return (await this.#channel.request("shutdown", { grace_ms: graceMs })).exit;
   }
 
+  logSaved(seq: number): void {
+    this.#channel.notify("log.saved", { seq });
+  }
+
   close(): void {
     this.#channel.close();
   }

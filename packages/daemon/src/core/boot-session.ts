@@ -77,6 +77,11 @@ export class BootSession {
     }
   }
 
+  /** Log lines up to this one are on disk. */
+  logSaved(seq: number): void {
+    this.#link?.logSaved(seq);
+  }
+
   /** Lets go of a machine that goes on running. */
   forget(): void {
     this.#ended = true;

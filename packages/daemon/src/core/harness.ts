@@ -36,6 +36,8 @@ export interface HarnessLink {
   signal(signal: string): Promise<void>;
   /** TERM, then KILL after `graceMs`; null when nothing ran */
   shutdown(graceMs: number): Promise<ProcessExit | null>;
+  /** log lines up to this one are on disk, so the harness need not keep them */
+  logSaved(seq: number): void;
   close(): void;
 }
 

@@ -1,3 +1,4 @@
+import type { Capabilities } from "@aegis/protocol/capability";
 import type { ReclaimedMemory } from "./driver.ts";
 import type { EventLog } from "./event-log.ts";
 import type { InstanceRecord, InstanceSpec, Observation } from "./instance-record.ts";
@@ -91,6 +92,14 @@ export class InstanceJournal {
   reclaimed({ beforeBytes: before_bytes, afterBytes: after_bytes, tookMs: took_ms }: ReclaimedMemory): void {
     const { id: instance_id, handle } = this.record;
     this.#deps.events.emit({ type: "instance.memory", instance_id, handle, before_bytes, after_bytes, took_ms });
+  }
+
+  /** Puts another spec and grant in the place of what was wanted. @throws AegisError `disk_full`, and then nothing is changed */
+  replace(spec: InstanceSpec, grant: Capabilities): void {
+    this.#deps.store.updateRecord({ ...this.record, spec, grant });
+    Object.assign(this.record, { spec, grant });
+    const { id: instance_id, handle } = this.record;
+    this.#deps.events.emit({ type: "instance.updated", instance_id, handle, fields: Object.keys(spec) });
   }
 
   setEnabled(enabled: boolean): void {

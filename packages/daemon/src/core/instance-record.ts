@@ -66,6 +66,22 @@ export interface Observation {
   agreed: { token: string | null } | null;
 }
 
+/** Before the first boot. */
+export const newObservation = (now: string): Observation => ({
+  state: "stopped",
+  boot: 0,
+  imageDigest: null,
+  lastActiveAt: now,
+  stoppedAt: null,
+  exitCode: null,
+  failure: null,
+  wanted: "stopped",
+  pausedAt: null,
+  hostBoot: null,
+  restartAt: null,
+  agreed: null,
+});
+
 export interface EndpointRecord {
   guestPort: number;
   publicPort: number;

@@ -1,7 +1,14 @@
+import type { Capabilities } from "@aegis/protocol/capability";
 import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { HarnessNotifications } from "@aegis/protocol/control";
-import type { EndpointProtocol, ExecRequest, InstanceState, InstanceView, UpdateInstance } from "@aegis/protocol/instance";
+import type {
+  EndpointProtocol,
+  ExecRequest,
+  InstanceState,
+  InstanceView,
+  UpdateInstance,
+} from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
 import { dialPort } from "./dial-port.ts";
 import type { Machine } from "./driver.ts";
@@ -11,7 +18,7 @@ import type { EventLog } from "./event-log.ts";
 import type { ExecSession } from "./harness.ts";
 import type { Ingress } from "./ingress.ts";
 import { InstanceJournal } from "./instance-journal.ts";
-import type { InstanceRecord } from "./instance-record.ts";
+import type { InstanceRecord, InstanceSpec } from "./instance-record.ts";
 import { checkedHook } from "./instance-spec.ts";
 import { toInstanceView } from "./instance-view.ts";
 import { LeaseBook } from "./lease-book.ts";
@@ -46,7 +53,11 @@ export class Instance {
       onBootOver: () => this.leases.releaseAllOf(this.id),
       onStream: async (request, reverse) => deps.onReverseStream(this, request, await reverse.accept()),
     });
-    this.leases = new LeaseBook(this.id, stored.leases, { ...deps, hold: () => this.#life.activity.hold(), wake: (reason) => this.#life.wakePaused(reason) });
+    this.leases = new LeaseBook(this.id, stored.leases, {
+      ...deps,
+      hold: () => this.#life.activity.hold(),
+      wake: (reason) => this.#life.wakePaused(reason),
+    });
     this.endpoints = new EndpointBook(this.id, stored.endpoints, deps);
   }
 
@@ -95,6 +106,15 @@ export class Instance {
   /** Ends the workload, keeps disk, ports and record; a connection wakes it again. Idempotent. */
   stop(reason: string): Promise<void> {
     return this.#life.stop(reason, STOP_GRACE_MS);
+  }
+
+  /** Stops, and takes another spec. A disk that lay over another image is made anew; the workspace stays. */
+  replace(spec: InstanceSpec, grant: Capabilities): Promise<void> {
+    const sameImage = spec.image_ref === this.record.spec.image_ref;
+    return this.#life.stop("its spec was replaced", STOP_GRACE_MS, async () => {
+      if (!sameImage) await this.#deps.driver.discard(this.id);
+      this.#journal.replace(spec, grant);
+    });
   }
 
   /** Stops, and no connection wakes it. Idempotent. */

@@ -6,7 +6,8 @@ import { checkExposedPorts, checkSpawn } from "./capabilities.ts";
 import type { Machine } from "./driver.ts";
 import { Instance } from "./instance.ts";
 import type { InstanceDeps } from "./instance.ts";
-import type { InstanceRecord, InstanceSpec, Observation } from "./instance-record.ts";
+import { newObservation } from "./instance-record.ts";
+import type { InstanceRecord, InstanceSpec } from "./instance-record.ts";
 import { toExposes, toSpec } from "./instance-spec.ts";
 import type { SpecDefaults } from "./instance-spec.ts";
 import { bindingSecrets, secretNames } from "./secret-env.ts";
@@ -40,6 +41,7 @@ export class Instances {
       this.#byId.set(stored.record.id, new Instance(stored, this.#deps));
     }
     const machines = await this.#deps.driver.adopt();
+    if (machines.length > 0 && this.#deps.store.isNew()) throw stateLost(machines.length);
     const adopted = new Set<string>();
     for (const machine of machines) {
       const instance = this.#byId.get(machine.instanceId);
@@ -48,7 +50,9 @@ export class Instances {
       // Not waited for: whoever comes meanwhile queues behind it, and a harness that hangs holds up nobody else.
       this.#inBackground(instance, instance.adopt(machine));
     }
-    await Promise.all(machines.filter(({ instanceId }) => !adopted.has(instanceId)).map((machine) => this.#end(machine)));
+    await Promise.all(
+      machines.filter(({ instanceId }) => !adopted.has(instanceId)).map((machine) => this.#end(machine)),
+    );
     const gone = [...this.#byId.values()].filter(({ id }) => !adopted.has(id));
     const again = gone.filter((instance) => instance.settleWithoutMachine());
     await Promise.all([...this.#byId.values()].map((instance) => instance.endpoints.reopen()));
@@ -63,7 +67,9 @@ export class Instances {
       await machine.kill();
       await machine.remove();
     } catch (error) {
-      this.#deps.warn(`a machine of ${machine.instanceId} that belongs to nobody could not be removed: ${String(error)}`);
+      this.#deps.warn(
+        `a machine of ${machine.instanceId} that belongs to nobody could not be removed: ${String(error)}`,
+      );
     }
   }
 
@@ -180,6 +186,7 @@ export class Instances {
     return instance.endpoints.expose(request, (ports) => {
       try {
         checkExposedPorts(limit, ports);
+        refusePublicPort([request]);
       } catch (error) {
         if (error instanceof AegisError) this.#refused(instance, "expose", error);
         throw error;
@@ -205,6 +212,25 @@ export class Instances {
   async restart(instance: Instance): Promise<void> {
     await this.stop(instance, "restarted by request");
     await instance.start("restarted by request");
+  }
+
+  /**
+   * Stops an instance and gives it another spec; id, children, workspace and the public ports of what stays exposed are
+   * kept. It is left stopped.
+   * @throws AegisError what {@link create} throws, and then nothing is changed
+   */
+  async replace(instance: Instance, body: CreateInstance): Promise<void> {
+    const spec = toSpec(body, body.bindings ?? [], this.#defaults);
+    const exposes = toExposes(body);
+    if (spec.workspace !== null) this.#deps.workspaces.check(spec.workspace);
+    this.#checkSecrets(spec);
+    const surplus = instance.endpoints
+      .list()
+      .filter(({ guest_port }) => !exposes.some(({ port }) => port === guest_port));
+    for (const expose of exposes) await instance.endpoints.expose(expose);
+    for (const { guest_port } of surplus) await instance.endpoints.unexpose(guest_port);
+    await Promise.all(this.childrenOf(instance).map((child) => this.stop(child, "its parent was stopped")));
+    await instance.replace(spec, body.capabilities ?? {});
   }
 
   /** @throws AegisError `secret_not_found` */
@@ -317,25 +343,17 @@ export class Instances {
   }
 }
 
-const newObservation = (now: string): Observation => ({
-  state: "stopped",
-  boot: 0,
-  imageDigest: null,
-  lastActiveAt: now,
-  stoppedAt: null,
-  exitCode: null,
-  failure: null,
-  wanted: "stopped",
-  pausedAt: null,
-  hostBoot: null,
-  restartAt: null,
-  agreed: null,
-});
-
 function rank(instance: Instance): number {
   if (!instance.record.enabled) return 5;
   return { running: 0, starting: 1, paused: 2, stopped: 3, failed: 4 }[instance.state];
 }
+
+/** Every machine was written down before it was made. */
+const stateLost = (machines: number) =>
+  new AegisError(
+    "internal",
+    `The state file data/aegis.db knows of no instance, but ${machines} of this home run: it was lost. Nothing was changed: restore it from a backup, or restart the host to start empty.`,
+  );
 
 const notFound = (idOrHandle: string) =>
   new AegisError("instance_not_found", `There is no instance ${idOrHandle}. See: aegis instance list`);

@@ -22,7 +22,7 @@ export interface LeaseBookDeps {
   warn: (message: string) => void;
 }
 
-export const HOST = "host";
+const HOST = "host";
 /** Nobody has more reasons than that, and each one costs a row and a timer. */
 const MAX_LEASES = 64;
 

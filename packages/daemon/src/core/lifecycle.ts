@@ -11,6 +11,7 @@ import type { HarnessObserver, ReverseStream } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import type { InstanceRecord, Observation } from "./instance-record.ts";
 import { MachineDisposal } from "./machine-disposal.ts";
+import { LogIntake } from "./log-intake.ts";
 import type { Logs } from "./logs.ts";
 import { PausedMemory } from "./paused-memory.ts";
 import { PauseConsent } from "./pause-consent.ts";
@@ -20,6 +21,7 @@ import type { RunEnd } from "./restart-timer.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { TokenKeeper } from "./token-keeper.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
+import { pauseRefused, wrongState } from "./wrong-state.ts";
 
 export interface LifecycleDeps extends BootDeps {
   logs: Logs;
@@ -97,10 +99,13 @@ export class Lifecycle {
   }
 
   /** Ends the workload, cancels a boot. */
-  stop(reason: string, graceMs: number): Promise<void> {
+  stop(reason: string, graceMs: number, after?: () => Promise<void>): Promise<void> {
     this.#restarts.reset();
     this.#bootAbort.abort();
-    return this.#queue.run(() => this.#halt(reason, graceMs));
+    return this.#queue.run(async () => {
+      await this.#halt(reason, graceMs);
+      await after?.();
+    });
   }
 
   /**
@@ -137,7 +142,7 @@ export class Lifecycle {
     const session = this.#session;
     if (!force && session !== null && this.#isUp(session) && this.#consent.needed) {
       const busy = await this.#consent.ask(session);
-      if (busy !== null) throw this.#busy(busy);
+      if (busy !== null) throw pauseRefused(this.#record, busy);
     }
     return this.#queue.run(async () => {
       if (this.state !== "running" && this.state !== "paused") throw this.wrongState("be paused");
@@ -216,11 +221,12 @@ export class Lifecycle {
   /** Takes up a machine that outlived the last daemon. */
   adopt(machine: Machine): Promise<void> {
     return this.#queue.run(async () => {
-      const token = this.#tokenKeeper();
+      const token = this.#tokenKeeper(machine.boot);
+      const saved = await this.#deps.logs.newestSeq(this.#record.id, machine.boot);
       const session = new BootSession({
         machine,
         harness: this.#deps.harness,
-        observer: this.#observer(machine.boot),
+        observer: this.#observer(machine.boot, saved),
         token,
         warn: this.#deps.warn,
       });
@@ -256,7 +262,8 @@ export class Lifecycle {
     const { state, wanted, hostBoot, restartAt } = this.#journal.seen;
     const { restart } = this.#record.spec;
     const rebooted = hostBoot !== null && hostBoot !== this.#deps.hostBoot;
-    const again = this.#record.enabled && wanted === "running" && (state === "starting" || rebooted || restart !== "no");
+    const again =
+      this.#record.enabled && wanted === "running" && (state === "starting" || rebooted || restart !== "no");
     if (restartAt !== null) this.#restarts.arm(Date.parse(restartAt) - Date.now());
     if (state === "stopped" || state === "failed") return false;
     this.#deps.onBootOver();
@@ -309,7 +316,7 @@ export class Lifecycle {
     const boot = this.#boots + 1;
     if (this.state !== "starting") this.#journal.transition({ state: "starting", wanted: "running" }, reason);
     const pullLog = new PullLog((message) => this.#journal.progress(message));
-    const [token, observer] = [this.#tokenKeeper(), this.#observer(boot)];
+    const [token, observer] = [this.#tokenKeeper(boot), this.#observer(boot)];
     let made: Machine | null = null;
     try {
       await this.#disposal.clear();
@@ -335,7 +342,7 @@ export class Lifecycle {
     } catch (error) {
       await this.#abandon(made);
       this.#bootFailed(error);
-      throw error;
+      throw this.#bootAbort.signal.aborted ? this.wrongState("finish its start: it was stopped meanwhile") : error;
     }
   }
 
@@ -343,7 +350,9 @@ export class Lifecycle {
   async #abandon(machine: Machine | null): Promise<void> {
     if (this.#session !== null) this.#leave(this.#session);
     if (machine === null) return;
-    await this.#disposal.end(machine).catch((error: unknown) => this.#deps.warn(`${this.#record.id}: ${String(error)}`));
+    await this.#disposal
+      .end(machine)
+      .catch((error: unknown) => this.#deps.warn(`${this.#record.id}: ${String(error)}`));
   }
 
   #bootFailed(error: unknown): void {
@@ -473,15 +482,25 @@ export class Lifecycle {
 
   // --- what the harness and the clock say ---------------------------------------------------------------------------
 
-  #observer(boot: number): HarnessObserver {
+  #observer(boot: number, savedBefore = 0): HarnessObserver {
+    const acknowledge = (seq: number): void => {
+      if (this.machine?.boot === boot) this.#session?.logSaved(seq);
+    };
+    const onGap = (lines: number): void =>
+      this.#journal.say(`${lines} lines were dropped because nobody took them in time`);
+    const { logs } = this.#deps;
+    const intake = new LogIntake({ logs, instanceId: this.#record.id, boot, savedBefore, onGap, acknowledge });
     return {
-      log: ({ stream, line, ts }) => this.#deps.logs.append(this.#record.id, { ts, stream, source: "boot", line }),
-      logDropped: (lines) => this.#journal.say(`${lines} lines were dropped because nobody took them in time`),
+      log: (line) => intake.take(line),
+      logDropped: (lines) => intake.dropped(lines),
       activity: () => {
         if (this.#record.spec.idle_policy === "default" && !this.#consent.asking) this.activity.touch();
       },
       processExited: (exit) => this.#onProcessExited(boot, exit),
-      streamOpened: (request, reverse) => void this.#onStreamOpened(boot, request, reverse),
+      streamOpened: (request, reverse) => {
+        const warn = (error: unknown): void => this.#deps.warn(`a call from ${this.#record.id}: ${String(error)}`);
+        this.#onStreamOpened(boot, request, reverse).catch(warn);
+      },
     };
   }
 
@@ -568,16 +587,8 @@ export class Lifecycle {
     return this.#journal.seen.boot;
   }
 
-  #tokenKeeper(): TokenKeeper {
-    return new TokenKeeper(this.#deps.tokens, this.#record.id, this.#boots, () => this.#record.grant);
-  }
-
-  #busy(why: string): AegisError {
-    const { handle } = this.#record;
-    return new AegisError(
-      "wrong_state",
-      `${handle} asks not to be paused now: ${why}. Try again later, or do it all the same with: aegis instance pause ${handle} --force`,
-    );
+  #tokenKeeper(boot: number): TokenKeeper {
+    return new TokenKeeper(this.#deps.tokens, this.#record.id, boot, () => this.#record.grant);
   }
 
   /** @throws AegisError `instance_deleted` */
@@ -587,11 +598,6 @@ export class Lifecycle {
   }
 
   wrongState(verb: string): AegisError {
-    const { state, failure } = this.#journal.seen;
-    const why = failure === null ? (this.#record.enabled ? "" : " and disabled") : ` (${failure})`;
-    return new AegisError(
-      "wrong_state",
-      `${this.#record.handle} is ${state}${why}, so it cannot ${verb}. Start it with: aegis instance start ${this.#record.handle}`,
-    );
+    return wrongState(this.#record, this.#journal.seen, verb);
   }
 }

@@ -9,11 +9,19 @@ export interface LogQuery {
   follow?: boolean;
 }
 
+/** Where a line of a workload stands in its boot. */
+export interface LogPosition {
+  boot: number;
+  seq: number;
+}
+
 /** Log lines per instance; kept across restarts of instance and daemon, rotated, gone with the instance. */
 export interface Logs {
-  append(instanceId: string, line: LogLine): void;
+  append(instanceId: string, line: LogLine, position?: LogPosition): void;
+  /** number of the newest line of a boot that is on disk; 0 when there is none */
+  newestSeq(instanceId: string, boot: number): Promise<number>;
   read(instanceId: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine>;
   delete(instanceId: string): Promise<void>;
-  /** everything appended so far is on disk */
-  flush(): Promise<void>;
+  /** everything appended so far is on disk: of one instance, or of all */
+  flush(instanceId?: string): Promise<void>;
 }

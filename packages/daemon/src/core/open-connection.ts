@@ -73,4 +73,6 @@ const UPGRADE = "HTTP/1.1 101";
 
 const startOf = (chunk: Uint8Array): string => Buffer.from(chunk.subarray(0, 32)).toString("latin1");
 const isHttp1Request = (chunk: Uint8Array): boolean => REQUEST_LINE.test(startOf(chunk));
-const isUpgrade = (chunk: Uint8Array): boolean => startOf(chunk).startsWith(UPGRADE);
+/** Asked of every chunk: most are told by their first byte. */
+const isUpgrade = (chunk: Uint8Array): boolean =>
+  chunk[0] === UPGRADE.charCodeAt(0) && startOf(chunk).startsWith(UPGRADE);

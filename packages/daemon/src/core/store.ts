@@ -18,6 +18,8 @@ export type NumberedPowerEntry = PowerEntry & { seq: number };
 export interface Store {
   /** all instances that are not deleted, oldest first */
   loadInstances(): StoredInstance[];
+  /** true when there never was an instance in it */
+  isNew(): boolean;
   /** the id of a deleted instance that had this id or (newest first) this handle; null when there never was one */
   findDeleted(idOrHandle: string): string | null;
   insertInstance(record: InstanceRecord, observation: Observation): void;

@@ -1,4 +1,5 @@
 import type http from "node:http";
+import { finished } from "node:stream/promises";
 import Fastify from "fastify";
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, RawServerDefault } from "fastify";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
@@ -6,6 +7,8 @@ import { AegisError, RETRY_AFTER_S } from "@aegis/protocol/errors";
 import type { ErrorCode } from "@aegis/protocol/errors";
 
 const MAX_BODY_BYTES = 1024 * 1024;
+/** What is read of a body that is refused for its size, so that the refusal arrives. */
+const MAX_REFUSED_BYTES = 64 * 1024 * 1024;
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -24,7 +27,11 @@ export function makeApp(warn: (message: string) => void): App {
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
   }).withTypeProvider<TypeBoxTypeProvider>();
   acceptEmptyJson(app);
-  app.setErrorHandler((error: FastifyError, _request, reply) => sendError(reply, toAegisError(error, warn)));
+  app.setErrorHandler(async (error: FastifyError, request, reply) => {
+    const known = toAegisError(error, warn);
+    if (known.code === "too_large") await takeRest(request.raw);
+    return sendError(reply, known);
+  });
   app.setNotFoundHandler((request, reply) =>
     sendError(reply, new AegisError("not_found", `There is no ${request.method} ${request.url.split("?")[0]}.`)),
   );
@@ -42,6 +49,16 @@ function acceptEmptyJson(app: App): void {
       done(new AegisError("invalid_json", `The body is not valid JSON: ${why}.`));
     }
   });
+}
+
+/** A client that is still sending when the connection closes never reads the answer. */
+async function takeRest(request: http.IncomingMessage): Promise<void> {
+  let left = MAX_REFUSED_BYTES;
+  request.on("data", (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) request.destroy();
+  });
+  await finished(request).catch(() => request.destroy());
 }
 
 function sendError(reply: FastifyReply, error: AegisError): FastifyReply {

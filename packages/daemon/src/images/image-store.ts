@@ -127,6 +127,8 @@ export class ImageStore implements Images {
     await this.#locks.create();
     await mkdir(this.#unpacked, { recursive: true, mode: 0o700 });
     await this.#temporary.clearDead();
+    // A daemon that died between unpacking and naming, or between forgetting a name and clearing up, has left something.
+    await this.#clearAway();
   }
 
   async #add(name: string, fetch: Fetch, onProgress: OnProgress, signal: AbortSignal): Promise<Image> {

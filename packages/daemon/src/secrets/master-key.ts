@@ -1,5 +1,5 @@
 import { hkdfSync, randomBytes } from "node:crypto";
-import { chownSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { AegisError } from "@aegis/protocol/errors";
 
 const KEY_BYTES = 32;
@@ -14,7 +14,7 @@ export class MasterKey {
 
   /** @throws AegisError `internal` when the file is readable by others or is not a key */
   static open(file: string, owner: { uid: number; gid: number }): MasterKey {
-    create(file, owner);
+    if (!existsSync(file)) create(file, owner);
     if ((statSync(file).mode & 0o077) !== 0) {
       throw new AegisError("internal", `The key file ${file} can be read by others. Fix it with: chmod 600 ${file}`);
     }

@@ -2,10 +2,12 @@ import { appendFile, mkdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { LogLine } from "@aegis/protocol/instance";
-import type { LogQuery, Logs } from "../core/logs.ts";
+import type { LogPosition, LogQuery, Logs } from "../core/logs.ts";
 import { LogSnapshot } from "./log-snapshot.ts";
 
 const ROTATE_BYTES = 8 * 1024 * 1024;
+/** In so much at the end of a log there is almost always a line of the workload. */
+const POSITION_TAIL_BYTES = 64 * 1024;
 /** Lines that wait for the disk; beyond this the oldest are dropped, and a line says how many. */
 const MAX_PENDING_BYTES = 4 * 1024 * 1024;
 /** Lines that a follower may lag behind before it is cut off. */
@@ -33,9 +35,9 @@ export class LogFiles implements Logs {
     this.#warn = warn;
   }
 
-  append(instanceId: string, line: LogLine): void {
+  append(instanceId: string, line: LogLine, position?: LogPosition): void {
     const book = this.#book(instanceId);
-    const text = `${JSON.stringify(line)}\n`;
+    const text = `${JSON.stringify(position === undefined ? line : { ...line, position })}\n`;
     book.pending.push(text);
     book.pendingBytes += text.length;
     while (book.pendingBytes > MAX_PENDING_BYTES) {
@@ -71,8 +73,20 @@ export class LogFiles implements Logs {
     await rmdir(join(this.#root, instanceId)).catch(unlessUsedOrGone);
   }
 
-  async flush(): Promise<void> {
-    for (const book of this.#books.values()) while (book.writing !== null) await book.writing;
+  async newestSeq(instanceId: string, boot: number): Promise<number> {
+    const paths = [this.#older(instanceId), this.#newer(instanceId)];
+    for (const bytes of [POSITION_TAIL_BYTES, Infinity]) {
+      let newest: LogPosition | null = null;
+      for await (const position of new LogSnapshot(paths, [], bytes).positions()) newest = position;
+      if (newest !== null) return newest.boot === boot ? newest.seq : 0;
+    }
+    return 0;
+  }
+
+  async flush(instanceId?: string): Promise<void> {
+    const one = instanceId === undefined ? undefined : this.#books.get(instanceId);
+    const books = instanceId === undefined ? [...this.#books.values()] : one === undefined ? [] : [one];
+    for (const book of books) while (book.writing !== null) await book.writing;
   }
 
   #startWriting(instanceId: string, book: Book): void {

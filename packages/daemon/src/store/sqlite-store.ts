@@ -79,6 +79,10 @@ export class SqliteStore implements Store {
     }));
   }
 
+  isNew(): boolean {
+    return this.#all("SELECT 1 FROM instance LIMIT 1").length === 0;
+  }
+
   findDeleted(idOrHandle: string): string | null {
     const [row] = this.#all(
       "SELECT id FROM instance WHERE deleted_at IS NOT NULL AND (id = ?1 OR handle = ?1) ORDER BY deleted_at DESC LIMIT 1",

@@ -1,4 +1,4 @@
-import { lstatSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, realpathSync } from "node:fs";
 import { chown, mkdir } from "node:fs/promises";
 import { isAbsolute, join, normalize } from "node:path";
 import { HANDLE_PATTERN } from "@aegis/protocol/instance";
@@ -16,10 +16,13 @@ const name = new RegExp(HANDLE_PATTERN);
 export class WorkspaceFolders implements Workspaces {
   readonly #root: string;
   readonly #owner: Owner;
+  readonly #reserved: readonly string[];
 
-  constructor(root: string, owner: Owner) {
+  /** @param reserved folders of the daemon itself: who could write there would be the host */
+  constructor(root: string, owner: Owner, reserved: readonly string[]) {
     this.#root = root;
     this.#owner = owner;
+    this.#reserved = reserved.flatMap((folder) => (existsSync(folder) ? [folder, realpathSync(folder)] : [folder]));
   }
 
   check(workspace: string): void {
@@ -55,14 +58,23 @@ export class WorkspaceFolders implements Workspaces {
         `The workspace ${path} belongs to another user (uid ${stats.uid}). Use a folder of your own.`,
       );
     }
-    if (real === "/" || SYSTEM.some((folder) => real === folder || real.startsWith(`${folder}/`))) {
+    if (this.#reserved.some((folder) => holds(folder, real) || holds(real, folder))) {
+      throw new AegisError(
+        "invalid_path",
+        `The workspace ${path} holds or belongs to the state of aegisd, which no instance may see. Use a folder beside it.`,
+      );
+    }
+    if (real === "/" || SYSTEM.some((folder) => holds(folder, real))) {
       throw new AegisError("invalid_path", `The workspace ${path} is a folder of the system. Use one of your own.`);
     }
   }
 }
 
+const holds = (outer: string, inner: string): boolean =>
+  inner === outer || inner.startsWith(outer.replace(/\/?$/, "/"));
+
 /** never handed to an instance, whoever owns them */
-const SYSTEM = ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"];
+const SYSTEM = ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var"];
 
 function resolve(path: string): string {
   try {

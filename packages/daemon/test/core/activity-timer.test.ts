@@ -54,4 +54,48 @@ describe("ActivityTimer", () => {
     vi.advanceTimersByTime(100_000);
     expect(elapsed).not.toHaveBeenCalled();
   });
+
+  it("takes another limit at any time, counted from the same touch", () => {
+    const { elapsed, activity } = timer();
+    activity.start(1000);
+    vi.advanceTimersByTime(500);
+    activity.change(null);
+    vi.advanceTimersByTime(10_000);
+    expect(elapsed).not.toHaveBeenCalled();
+    activity.change(20_000);
+    vi.advanceTimersByTime(9499);
+    expect(elapsed).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1);
+    expect(elapsed).toHaveBeenCalledTimes(1);
+  });
+
+  it("elapses at once when the new limit is over already, but not while it is held", () => {
+    const { elapsed, activity } = timer();
+    activity.start(10_000);
+    vi.advanceTimersByTime(5000);
+    const release = activity.hold();
+    activity.change(1000);
+    vi.advanceTimersByTime(5000);
+    expect(elapsed).not.toHaveBeenCalled();
+    release();
+    vi.advanceTimersByTime(1000);
+    expect(elapsed).toHaveBeenCalledTimes(1);
+  });
+
+  it("can be put off, and counts in full after the next touch", () => {
+    const { elapsed, activity } = timer();
+    activity.start(1000);
+    vi.advanceTimersByTime(1000);
+    activity.defer(300);
+    vi.advanceTimersByTime(299);
+    expect(elapsed).toHaveBeenCalledTimes(1);
+    vi.advanceTimersByTime(1);
+    expect(elapsed).toHaveBeenCalledTimes(2);
+    activity.defer(300);
+    activity.touch();
+    vi.advanceTimersByTime(999);
+    expect(elapsed).toHaveBeenCalledTimes(2);
+    vi.advanceTimersByTime(1);
+    expect(elapsed).toHaveBeenCalledTimes(3);
+  });
 });

@@ -162,13 +162,19 @@ export class RaceWorld {
         ...{ store, warn, hostBoot: this.host.bootId, events: new EventLog(store, warn) },
         driver: mortalDriver(this.driver, this.#life, this.hooks),
         harness: new StreamHarness(),
-        images: { find: async () => image, ensure: async () => image, list: async () => [], remove: async () => undefined },
+        images: {
+          find: async () => image,
+          ensure: async () => image,
+          list: async () => [],
+          remove: async () => undefined,
+        },
         secrets: { names: () => [], put: () => undefined, delete: () => undefined, reveal: () => "" },
         workspaces: { check: () => undefined, open: async () => "/none" },
         logs: {
           append: (id) => void logged.add(id),
           delete: async (id) => void logged.delete(id),
           flush: async () => undefined,
+          newestSeq: async () => 0,
           read: async function* () {},
         },
         tokens: {

@@ -109,3 +109,14 @@ describe("a home", () => {
     expect((await call("GET", "/v1/status")).body).toMatchObject({ status: "running", backend: "fake" });
   });
 });
+
+describe("a workspace on the host", () => {
+  it("is never the daemon's own state, nor a folder around it", async () => {
+    const { call, home } = await daemonFixture();
+    for (const workspace of [home.root, home.data, join(home.root, "..")]) {
+      const answer = await call("POST", "/v1/instances", create({ workspace }));
+      expect(answer.body).toMatchObject({ code: "invalid_path", error: expect.stringContaining("aegisd") });
+    }
+    expect((await call("GET", "/v1/instances")).body).toEqual([]);
+  });
+});

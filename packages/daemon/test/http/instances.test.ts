@@ -195,3 +195,24 @@ describe("a daemon that comes back", () => {
 });
 
 const firstId = async (fixture: DaemonFixture): Promise<string | undefined> => [...fixture.host.machines.keys()][0];
+
+describe("an instance that gets another spec", () => {
+  it("keeps id, ports and children, and starts with the new command", async () => {
+    const fixture = await daemonFixture();
+    const before = await boot(fixture, { ...web, exposes: [80, 81] });
+    const put = { handle: "web", command: ["serve", "80"], memory_mb: 99, exposes: [80, 82], pause_after_idle_s: null };
+    const { status, body } = await fixture.call<InstanceView>("PUT", "/v1/instances/web", put);
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ id: before.id, state: "stopped", memory_mb: 99, expose_ports: [80, 82] });
+    expect(body.endpoints[0]).toEqual(before.endpoints[0]);
+    expect(await fetchText(before.endpoints[0])).toMatch(/200/);
+  });
+
+  it("is left as it was when the new one is no good", async () => {
+    const fixture = await daemonFixture();
+    const before = await boot(fixture, web);
+    const { status } = await fixture.call("PUT", "/v1/instances/web", { ...web, secrets: ["NOPE"] });
+    expect(status).toBe(404);
+    expect(await fixture.get("web")).toMatchObject({ state: "running", endpoints: before.endpoints });
+  });
+});

@@ -15,7 +15,11 @@ function openVault(folder = temporaryFolder()) {
   const db = openDatabase(join(folder, "aegis.db"));
   onTestFinished(() => db.close());
   const key = MasterKey.open(join(folder, "master.key"), owner);
-  return { folder, db, vault: new SecretVault(db, key.derive("secrets"), new EventLog(new SqliteStore(db), () => undefined)) };
+  return {
+    folder,
+    db,
+    vault: new SecretVault(db, key.derive("secrets"), new EventLog(new SqliteStore(db), () => undefined)),
+  };
 }
 
 describe("SecretVault", () => {

@@ -1,7 +1,7 @@
 import { watch, type FSWatcher } from "node:fs";
 import { isAlive, type ProcessIdentity } from "./process-identity.ts";
 
-const POLL_MS = 5000;
+const POLL_MS = 15_000;
 const POLL_WITHOUT_EVENTS_MS = 100;
 
 /**

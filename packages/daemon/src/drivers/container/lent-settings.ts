@@ -21,8 +21,9 @@ export class LentSettings {
     this.#path = join(folder, FILE);
   }
 
-  /** Notes the values of these files, as far as they are there. */
+  /** Notes the values of these files, as far as they are there. What was lent before, and never put back, is now. */
   async note(files: readonly string[]): Promise<void> {
+    await this.restore();
     const values: Record<string, string> = {};
     for (const file of files) {
       const value = await this.#group.read(file);

@@ -50,6 +50,11 @@ export function instanceRoutes(app: App, instances: Instances): void {
   app.patch("/v1/instances/:id", { schema: { params: Named, body: UpdateInstance } }, ({ params, body }) =>
     instances.find(params.id).update(body),
   );
+  app.put("/v1/instances/:id", { schema: { params: Named, body: CreateInstance } }, async ({ params, body }) => {
+    const instance = instances.find(params.id);
+    await instances.replace(instance, body);
+    return instance.view();
+  });
   app.post("/v1/instances/:id/pause", { schema: { params: Named, body: MaybePause } }, async ({ params, body }) => {
     const instance = instances.find(params.id);
     await instance.pause(body?.force);

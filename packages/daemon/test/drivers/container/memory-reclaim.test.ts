@@ -88,6 +88,18 @@ describe("reclaim by the limit of cgroup v1", () => {
     expect(target.memory.now("memory.limit_in_bytes")).toBe(LIMIT);
   });
 
+  it("never takes a lowered limit for the machine's own", async () => {
+    const target = machine("v1");
+    target.memory.onWrite = (_, value) => {
+      if (value === LIMIT) throw withCode("EIO");
+    };
+    await expect(reclaimWith().run(target, NEVER)).rejects.toThrow("EIO");
+    expect(target.memory.now("memory.limit_in_bytes")).toBe(String(MB));
+    target.memory.onWrite = () => undefined;
+    await reclaimWith().run(target, NEVER);
+    expect(target.memory.now("memory.limit_in_bytes")).toBe(LIMIT);
+  });
+
   it("takes it that the machine ends meanwhile", async () => {
     const target = machine("v1");
     target.memory.onWrite = (file) => {

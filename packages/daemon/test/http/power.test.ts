@@ -1,0 +1,312 @@
+import net from "node:net";
+import { once } from "node:events";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { InstanceView, PowerEntry } from "@aegis/protocol/instance";
+import { daemonFixture, ndjson } from "../daemon-fixture.ts";
+import type { DaemonFixture } from "../daemon-fixture.ts";
+
+const FOREVER = ["sleep", "1000"];
+
+async function boot(fixture: DaemonFixture, body: object): Promise<InstanceView> {
+  const created = await fixture.call<{ id: string }>("POST", "/v1/instances", { command: FOREVER, ...body });
+  expect(created.status).toBe(201);
+  return fixture.reaches(created.body.id, "running");
+}
+
+const set = (fixture: DaemonFixture, id: string, body: object) =>
+  fixture.call<InstanceView>("PATCH", `/v1/instances/${id}`, body);
+
+const history = async (fixture: DaemonFixture, id: string): Promise<PowerEntry[]> =>
+  (await fixture.get(id)).power_history ?? [];
+
+const untilHistory = (fixture: DaemonFixture, id: string, reason: RegExp) =>
+  expect
+    .poll(async () => (await history(fixture, id)).map((entry) => entry.reason), { timeout: 5000 })
+    .toContainEqual(expect.stringMatching(reason));
+
+async function connect(fixture: DaemonFixture, view: InstanceView): Promise<net.Socket> {
+  const socket = net.connect(view.endpoints[0]?.public_port ?? 0, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  await once(socket, "connect");
+  await expect.poll(async () => (await fixture.get(view.id)).active_connections).toBe(1);
+  return socket;
+}
+
+describe("settings of an instance that runs", () => {
+  it("take effect at once", async () => {
+    const fixture = await daemonFixture();
+    const { id } = await boot(fixture, { pause_after_idle_s: null, stop_after_paused_s: null });
+    expect((await set(fixture, id, { pause_after_idle_s: 0.1 })).body).toMatchObject({ pause_after_idle_s: 0.1 });
+    await fixture.reaches(id, "paused");
+    await set(fixture, id, { stop_after_paused_s: 0.1 });
+    await fixture.reaches(id, "stopped");
+  });
+
+  it("never means never, also when the time was nearly over", async () => {
+    const fixture = await daemonFixture();
+    const { id } = await boot(fixture, { pause_after_idle_s: 0.2, stop_after_paused_s: null });
+    await set(fixture, id, { pause_after_idle_s: null });
+    const other = await boot(fixture, { pause_after_idle_s: 0.3 });
+    await fixture.reaches(other.id, "paused");
+    expect(await fixture.get(id)).toMatchObject({ state: "running" });
+  });
+
+  it("stay as they are where nothing is said of them, and outlive the daemon", async () => {
+    const first = await daemonFixture();
+    const hook = { command: ["true"], resume: { http: { port: 80, path: "/on" } } };
+    const { id } = await boot(first, { pause_after_idle_s: 7, restart: "always", pause_hook: hook });
+    await set(first, id, { idle_policy: "leases_only" });
+    await set(first, id, {});
+    await first.daemon.close(false);
+    const second = await daemonFixture(first);
+    const expected = { idle_policy: "leases_only", pause_after_idle_s: 7, restart: "always", pause_hook: hook };
+    expect(await second.get(id)).toMatchObject(expected);
+    expect((await set(second, id, { pause_hook: null })).body.pause_hook).toBeNull();
+  });
+
+  it.each<[string, object, RegExp]>([
+    ["an unknown field", { memory_mb: 64 }, /memory_mb/],
+    ["an unknown policy", { restart: "sometimes" }, /restart/],
+    ["a time below 0", { pause_after_idle_s: -1 }, /pause_after_idle_s/],
+    ["a hook that asks nobody", { pause_hook: { timeout_s: 1 } }, /either a command/],
+    ["a hook that asks twice", { pause_hook: { command: ["true"], http: { port: 1, path: "/" } } }, /either a command/],
+    ["a resume hook that tells nobody", { pause_hook: { command: ["true"], resume: {} } }, /pause_hook.resume/],
+    ["a path that is none", { pause_hook: { http: { port: 1, path: "x y" } } }, /path/],
+  ])("%s is refused as in a create", async (_what, body, words) => {
+    const fixture = await daemonFixture();
+    const { id } = await boot(fixture, {});
+    for (const answer of [
+      await fixture.call("PATCH", `/v1/instances/${id}`, body),
+      ...("memory_mb" in body ? [] : [await fixture.call("POST", "/v1/instances", { command: FOREVER, ...body })]),
+    ])
+      expect(answer).toMatchObject({ status: 400, body: { error: expect.stringMatching(words) } });
+  });
+});
+
+describe("leases", () => {
+  it("have an owner and an upper bound", async () => {
+    const fixture = await daemonFixture();
+    const { id } = await boot(fixture, {});
+    const lease = (ttl_ms: number) => fixture.call("POST", `/v1/instances/${id}/lease`, { ttl_ms, reason: "build" });
+    expect((await lease(60_000)).body).toMatchObject({ owner: "host", reason: "build" });
+    expect(await lease(86_400_001)).toMatchObject({ status: 400, body: { error: expect.stringMatching(/24 h/) } });
+    for (let n = 1; n < 64; n++) expect((await lease(60_000)).status).toBe(200);
+    expect(await lease(60_000)).toMatchObject({ status: 429, body: { code: "quota_exceeded" } });
+  });
+
+  it("wake a paused instance and keep it awake until they expire", async () => {
+    const fixture = await daemonFixture();
+    const { id } = await boot(fixture, { pause_after_idle_s: 0.1, stop_after_paused_s: null });
+    await fixture.reaches(id, "paused");
+    await fixture.call("POST", `/v1/instances/${id}/lease`, { ttl_ms: 300, reason: "build" });
+    await untilHistory(fixture, id, /^lease build$/);
+    await expect.poll(async () => (await fixture.get(id)).leases).toEqual([]);
+    await fixture.reaches(id, "paused");
+  });
+});
+
+describe("the power history", () => {
+  it("says what happened and why, outlives the daemon, and is bounded", async () => {
+    const first = await daemonFixture();
+    const { id } = await boot(first, { command: ["serve", "80"], exposes: [80], pause_after_idle_s: 0.1 });
+    await first.reaches(id, "paused");
+    await (await fetch((await first.get(id)).endpoints[0]?.url ?? "")).text();
+    expect((await history(first, id)).map(({ state, reason }) => `${state}: ${reason}`)).toEqual([
+      "starting: created",
+      "running: created",
+      "paused: idle for 0.1 s",
+      "running: connection to 80",
+    ]);
+    await set(first, id, { pause_after_idle_s: null });
+    for (let round = 0; round < 30; round++) {
+      await first.call("POST", `/v1/instances/${id}/pause`);
+      await first.call("POST", `/v1/instances/${id}/resume`);
+    }
+    const before = await history(first, id);
+    expect(before).toHaveLength(50);
+    expect(before.at(-1)).toMatchObject({ state: "running", reason: "resumed by request" });
+    expect((await first.call<InstanceView[]>("GET", "/v1/instances")).body[0] ?? {}).not.toHaveProperty(
+      "power_history",
+    );
+    await first.daemon.close(false);
+    const second = await daemonFixture(first);
+    await untilHistory(second, id, /the daemon came back/);
+    expect((await history(second, id)).slice(0, -1)).toEqual(before.slice(1));
+  });
+});
+
+describe("a restart policy", () => {
+  it.each([
+    ["on-failure", ["exit", "3"], true],
+    ["on-failure", ["true"], false],
+    ["always", ["true"], true],
+    ["no", ["exit", "3"], false],
+  ])("%s after %j: %s", async (restart, command, again) => {
+    const fixture = await daemonFixture();
+    const { body } = await fixture.call<{ id: string }>("POST", "/v1/instances", { command, restart });
+    if (again) return untilHistory(fixture, body.id, new RegExp(`^restart policy ${restart}$`));
+    await fixture.reaches(body.id, "stopped");
+    expect(await fixture.get(body.id)).toMatchObject({ restart_at: null });
+  });
+
+  it("waits longer each time, says when, and ends with a stop", async () => {
+    const fixture = await daemonFixture();
+    const body = { command: ["exit", "3"], restart: "always" };
+    const { id } = (await fixture.call<{ id: string }>("POST", "/v1/instances", body)).body;
+    for (const seconds of [0.1, 0.2, 0.4, 0.8, 1.6])
+      await untilHistory(fixture, id, new RegExp(`^exited with code 3; starts again in ${seconds} s`));
+    expect((await fixture.get(id)).restart_at).toEqual(expect.any(String));
+    expect((await fixture.call("POST", `/v1/instances/${id}/stop`)).body).toMatchObject({ restart_at: null });
+    expect((await history(fixture, id)).at(-1)).toMatchObject({ state: "stopped", reason: "stopped by request" });
+  });
+
+  it("is over when it is switched off", async () => {
+    const fixture = await daemonFixture();
+    const { id } = (
+      await fixture.call<{ id: string }>("POST", "/v1/instances", { command: ["true"], restart: "always" })
+    ).body;
+    await untilHistory(fixture, id, /starts again in 0.8 s/);
+    expect((await set(fixture, id, { restart: "no" })).body).toMatchObject({ state: "stopped", restart_at: null });
+  });
+
+  it("goes on in the next daemon", async () => {
+    const first = await daemonFixture();
+    const { id } = (await first.call<{ id: string }>("POST", "/v1/instances", { command: ["true"], restart: "always" }))
+      .body;
+    await untilHistory(first, id, /starts again in 0.8 s/);
+    await first.daemon.close(false);
+    const second = await daemonFixture(first);
+    const known = (await history(second, id)).length;
+    await expect.poll(async () => (await history(second, id)).length, { timeout: 5000 }).toBeGreaterThan(known);
+  });
+
+  it("starts again what ended while there was no daemon", async () => {
+    const first = await daemonFixture();
+    const { id } = await boot(first, { restart: "on-failure" });
+    await first.daemon.close(false);
+    await first.host.machines.get(id)?.kill();
+    const second = await daemonFixture(first);
+    expect(await second.reaches(id, "running")).toMatchObject({ failure: null });
+  });
+
+  it("does not spin over a boot that cannot work, and says why", async () => {
+    const fixture = await daemonFixture();
+    const body = { command: ["no-such-command"], restart: "always" };
+    const { id } = (await fixture.call<{ id: string }>("POST", "/v1/instances", body)).body;
+    await expect(fixture.reaches(id, "running")).rejects.toThrow(/no-such-command/);
+    expect(await fixture.get(id)).toMatchObject({ state: "failed", restart_at: null });
+  });
+
+  it("tries a boot again that may have more luck", async () => {
+    const fixture = await daemonFixture();
+    fixture.driver.faults.create = new Error("no room");
+    const { id } = (
+      await fixture.call<{ id: string }>("POST", "/v1/instances", { command: FOREVER, restart: "always" })
+    ).body;
+    await untilHistory(fixture, id, /^boot failed: no room; starts again in 0.2 s/);
+    fixture.driver.faults.create = null;
+    await expect.poll(async () => (await fixture.get(id)).state, { timeout: 5000 }).toBe("running");
+  });
+});
+
+describe("a pause hook", () => {
+  const asked = { pause_after_idle_s: 0.1, stop_after_paused_s: null };
+
+  it.each<[string, object]>([
+    ["a command", { command: ["true"] }],
+    ["a request", { http: { port: 80, path: "/may-sleep" } }],
+  ])("that agrees lets it sleep: %s", async (_what, pause_hook) => {
+    const fixture = await daemonFixture();
+    const { id } = await boot(fixture, { ...asked, command: ["serve", "80"], pause_hook });
+    await fixture.reaches(id, "paused");
+    await fixture.call("POST", `/v1/instances/${id}/resume`);
+    expect(await fixture.get(id)).toMatchObject({ state: "running" });
+  });
+
+  it.each<[string, object, string]>([
+    ["says so by its exit code", { command: ["exit", "4"] }, "exit code 4"],
+    ["says why", { command: ["echo", '{"busy":true,"reason":"a turn is going on"}'] }, "a turn is going on"],
+    ["does not answer in time", { command: FOREVER, timeout_s: 0.1 }, "no answer within 0.1 s"],
+    ["is not there", { command: ["no-such-command"] }, 'a fake machine has no command "no-such-command"'],
+    ["does not listen", { http: { port: 81, path: "/" } }, "nothing listens on port 81"],
+  ])("that %s postpones the pause", async (_what, pause_hook, reason) => {
+    const fixture = await daemonFixture();
+    const { id } = await boot(fixture, { ...asked, pause_hook });
+    await untilHistory(fixture, id, new RegExp(`^pause postponed: ${reason}`));
+    expect(await fixture.get(id)).toMatchObject({ state: "running" });
+    expect(await fixture.call("POST", `/v1/instances/${id}/pause`)).toMatchObject({
+      status: 409,
+      body: { code: "wrong_state", error: expect.stringContaining(reason) },
+    });
+    // it is asked again and again, and that is one line of the history
+    await set(fixture, id, { pause_hook: { command: ["true"] } });
+    await fixture.reaches(id, "paused");
+    const postponed = (await history(fixture, id)).filter((entry) => entry.reason.startsWith("pause postponed"));
+    expect(postponed).toHaveLength(1);
+  });
+
+  it("has no say when it is forced", async () => {
+    const fixture = await daemonFixture();
+    const { id } = await boot(fixture, { pause_after_idle_s: null, pause_hook: { command: ["false"] } });
+    const answer = await fixture.call("POST", `/v1/instances/${id}/pause`, { force: true });
+    expect(answer.body).toMatchObject({ state: "paused" });
+  });
+
+  it("does not hold up whoever comes while it is asked, and then it stays awake", async () => {
+    const fixture = await daemonFixture();
+    const hook = { command: FOREVER, timeout_s: 60 };
+    const { id } = await boot(fixture, { ...asked, pause_after_idle_s: 0.1, pause_hook: hook });
+    await expect
+      .poll(async () => ndjson((await fixture.call("POST", `/v1/instances/${id}/exec`, { command: ["true"] })).text))
+      .toMatchObject([{}, { exit_code: 0 }]);
+    expect(await fixture.get(id)).toMatchObject({ state: "running" });
+  });
+
+  it("tells of the resume, also in another daemon, and says when that fails", async () => {
+    const first = await daemonFixture();
+    const pause_hook = { command: ["echo", '{"id":"s-1"}'], resume: { command: ["exit", "5"] } };
+    const { id } = await boot(first, { ...asked, pause_hook });
+    await first.reaches(id, "paused");
+    await first.daemon.close(false);
+    const second = await daemonFixture(first);
+    await set(second, id, { pause_after_idle_s: null });
+    await second.call("POST", `/v1/instances/${id}/resume`);
+    const lines = async () =>
+      ndjson((await second.call("GET", `/v1/instances/${id}/logs`)).text).map(({ line }) => line);
+    await expect.poll(lines, { timeout: 8000 }).toContain("its resume hook failed: exit code 5");
+  });
+});
+
+describe("a connection", () => {
+  const quick = { exposes: [80], pause_after_idle_s: 0.2, stop_after_paused_s: null };
+
+  it("over HTTP that is merely kept open lets it sleep, and the next request wakes it", async () => {
+    const fixture = await daemonFixture();
+    const view = await boot(fixture, { ...quick, command: ["echo-server", "80"] });
+    const socket = await connect(fixture, view);
+    await fixture.reaches(view.id, "paused");
+    socket.write("GET / HTTP/1.1\r\n\r\n");
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    expect(answer.toString()).toBe("GET / HTTP/1.1\r\n\r\n");
+    await expect.poll(async () => (await history(fixture, view.id)).at(-1)?.reason).toBe("idle for 0.2 s");
+    expect(await fixture.get(view.id)).toMatchObject({ active_connections: 1 });
+  });
+
+  it.each<[string, object | number, string]>([
+    ["to a TCP endpoint", { port: 80, protocol: "tcp" }, ""],
+    ["that speaks something else", 80, "\u0000\u0003 no HTTP"],
+  ])("%s keeps it awake while it is open", async (_what, expose, bytes) => {
+    const fixture = await daemonFixture();
+    const view = await boot(fixture, { ...quick, exposes: [expose], command: ["echo-server", "80"] });
+    const socket = await connect(fixture, view);
+    if (bytes !== "") {
+      socket.write(bytes);
+      await once(socket, "data");
+    }
+    const other = await boot(fixture, { pause_after_idle_s: 0.5, stop_after_paused_s: null });
+    await fixture.reaches(other.id, "paused");
+    expect(await fixture.get(view.id)).toMatchObject({ state: "running", active_connections: 1 });
+    socket.destroy();
+    await fixture.reaches(view.id, "paused");
+  });
+});

@@ -1,0 +1,76 @@
+import { randomInt } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { AegisError } from "../../../packages/protocol/src/errors.ts";
+import { startAegis, type Aegis } from "../aegis-fixture.ts";
+import { HostAudit } from "./host-audit.ts";
+import { Random } from "./random.ts";
+
+const seed = Number(process.env["AEGIS_RACES_SEED"] ?? randomInt(2 ** 31));
+const RACES = 40;
+const STEPS = 8;
+const ACTS = ["start", "stop", "pause", "resume", "connect", "exec", "lease"] as const;
+
+describe(`races on real containers (AEGIS_RACES_SEED=${seed})`, () => {
+  let aegis: Aegis;
+  const random = new Random(seed);
+  beforeAll(async () => {
+    console.info(`AEGIS_RACES_SEED=${seed}`);
+    aegis = await startAegis();
+  });
+  afterAll(() => aegis.stop());
+
+  it(`${RACES} of them leave instances that agree with their machines, work, and stay deleted`, { timeout: 110_000 }, async () => {
+    const { instances } = aegis.client;
+    for (let race = 0; race < RACES; race++) {
+      const { id, endpoints } = await instances.create({
+        command: ["httpd", "-f", "-p", "8080", "-h", "/www"],
+        exposes: [8080],
+        pause_after_idle_s: random.pick([0.1, null]) ?? null,
+        stop_after_paused_s: random.pick([0.1, null]) ?? null,
+      });
+      const url = String(endpoints[0]?.url);
+      const acts = Array.from({ length: STEPS }, () => random.pick(ACTS));
+      await Promise.all(acts.map((act) => attempt(id, url, act)));
+      await aegis.until(id, ({ state }) => state !== "starting");
+      if (race % 10 === 0) await agrees();
+      await instances.start(id);
+      expect(await (await fetch(url)).text(), acts.join(" ")).toBe("hello from inside\n");
+      const late = Promise.all([attempt(id, url, "connect"), attempt(id, url, "start"), attempt(id, url, "exec")]);
+      await instances.delete(id);
+      await late;
+      await expect(instances.get(id)).rejects.toMatchObject({ code: "instance_deleted" });
+      await expect(fetch(url)).rejects.toThrow();
+    }
+    await agrees();
+    expect(await instances.list()).toEqual([]);
+    expect(aegis.log()).not.toMatch(/a defect:/);
+  });
+
+  /** What is refused is refused for a reason that the client is told. */
+  async function attempt(id: string, url: string, act: (typeof ACTS)[number] | undefined): Promise<void> {
+    const { instances } = aegis.client;
+    try {
+      if (act === "connect") await (await fetch(url)).text();
+      else if (act === "exec") await aegis.exec(id, ["true"]);
+      else if (act === "lease") await instances.lease(id, { ttl_ms: 100, reason: "race" });
+      else if (act !== undefined) await instances[act](id);
+    } catch (error) {
+      if (error instanceof TypeError) return; // the connection broke
+      if (!(error instanceof AegisError)) throw error;
+      expect(["wrong_state", "instance_deleted", "guest_unreachable"]).toContain(error.code);
+    }
+  }
+
+  async function agrees(): Promise<void> {
+    const audit = new HostAudit(aegis.home);
+    const look = async () => {
+      const [status, list, images] = await Promise.all([
+        aegis.client.status(),
+        aegis.client.instances.list(),
+        aegis.client.images.list(),
+      ]);
+      return audit.look({ status, instances: list, digests: images.map(({ digest }) => digest) });
+    };
+    await expect.poll(look, { timeout: 10_000 }).toEqual([]);
+  }
+});

@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -50,6 +50,7 @@ describe(`a daemon that is killed again and again (AEGIS_CRASH_SEED=${seed})`, (
       if ((kills + 1) % BATCH === 0) await lookAround(kills + 1);
     }
     console.info(`${KILLS} kills, ${done} operations between them`);
+    expect(done).toBeGreaterThan(KILLS);
   });
 
   const daemon = () =>

@@ -19,32 +19,36 @@ describe(`races on real containers (AEGIS_RACES_SEED=${seed})`, () => {
   });
   afterAll(() => aegis.stop());
 
-  it(`${RACES} of them leave instances that agree with their machines, work, and stay deleted`, { timeout: 110_000 }, async () => {
-    const { instances } = aegis.client;
-    for (let race = 0; race < RACES; race++) {
-      const { id, endpoints } = await instances.create({
-        command: ["httpd", "-f", "-p", "8080", "-h", "/www"],
-        exposes: [8080],
-        pause_after_idle_s: random.pick([0.1, null]) ?? null,
-        stop_after_paused_s: random.pick([0.1, null]) ?? null,
-      });
-      const url = String(endpoints[0]?.url);
-      const acts = Array.from({ length: STEPS }, () => random.pick(ACTS));
-      await Promise.all(acts.map((act) => attempt(id, url, act)));
-      await aegis.until(id, ({ state }) => state !== "starting");
-      if (race % 10 === 0) await agrees();
-      await instances.start(id);
-      expect(await (await fetch(url)).text(), acts.join(" ")).toBe("hello from inside\n");
-      const late = Promise.all([attempt(id, url, "connect"), attempt(id, url, "start"), attempt(id, url, "exec")]);
-      await instances.delete(id);
-      await late;
-      await expect(instances.get(id)).rejects.toMatchObject({ code: "instance_deleted" });
-      await expect(fetch(url)).rejects.toThrow();
-    }
-    await agrees();
-    expect(await instances.list()).toEqual([]);
-    expect(aegis.log()).not.toMatch(/a defect:/);
-  });
+  it(
+    `${RACES} of them leave instances that agree with their machines, work, and stay deleted`,
+    { timeout: 110_000 },
+    async () => {
+      const { instances } = aegis.client;
+      for (let race = 0; race < RACES; race++) {
+        const { id, endpoints } = await instances.create({
+          command: ["httpd", "-f", "-p", "8080", "-h", "/www"],
+          exposes: [8080],
+          pause_after_idle_s: random.pick([0.1, null]) ?? null,
+          stop_after_paused_s: random.pick([0.1, null]) ?? null,
+        });
+        const url = String(endpoints[0]?.url);
+        const acts = Array.from({ length: STEPS }, () => random.pick(ACTS));
+        await Promise.all(acts.map((act) => attempt(id, url, act)));
+        await aegis.until(id, ({ state }) => state !== "starting");
+        if (race % 10 === 0) await agrees();
+        await instances.start(id);
+        expect(await (await fetch(url)).text(), acts.join(" ")).toBe("hello from inside\n");
+        const late = Promise.all([attempt(id, url, "connect"), attempt(id, url, "start"), attempt(id, url, "exec")]);
+        await instances.delete(id);
+        await late;
+        await expect(instances.get(id)).rejects.toMatchObject({ code: "instance_deleted" });
+        await expect(fetch(url)).rejects.toThrow();
+      }
+      await agrees();
+      expect(await instances.list()).toEqual([]);
+      expect(aegis.log()).not.toMatch(/a defect:/);
+    },
+  );
 
   /** What is refused is refused for a reason that the client is told. */
   async function attempt(id: string, url: string, act: (typeof ACTS)[number] | undefined): Promise<void> {
@@ -57,7 +61,7 @@ describe(`races on real containers (AEGIS_RACES_SEED=${seed})`, () => {
     } catch (error) {
       if (error instanceof TypeError) return; // the connection broke
       if (!(error instanceof AegisError)) throw error;
-      expect(["wrong_state", "instance_deleted", "guest_unreachable"]).toContain(error.code);
+      expect(["wrong_state", "instance_deleted", "guest_unreachable"], `${act}: ${error.message}\n${aegis.log()}`).toContain(error.code);
     }
   }
 

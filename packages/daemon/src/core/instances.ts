@@ -352,7 +352,7 @@ function rank(instance: Instance): number {
 const stateLost = (machines: number) =>
   new AegisError(
     "internal",
-    `The state file data/aegis.db knows of no instance, but ${machines} of this home run: it was lost. Nothing was changed: restore it from a backup, or restart the host to start empty.`,
+    `The state file data/aegis.db knows of no instance, but ${machines} of this home run: it was lost. Nothing was ended or deleted: restore it from a backup, or restart the host to start empty.`,
   );
 
 const notFound = (idOrHandle: string) =>

@@ -330,8 +330,8 @@ export class Lifecycle {
         token: await token.first(),
         onPull: (progress) => pullLog.add(progress),
         onImage: (image) => this.#journal.note({ imageDigest: image.digest }),
-        onMachine: (machine) => {
-          made = machine;
+        onMachine: (booted) => {
+          made = booted;
         },
         signal: this.#bootAbort.signal,
       });

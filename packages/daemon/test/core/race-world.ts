@@ -12,7 +12,11 @@ import { SqliteStore } from "../../src/store/sqlite-store.ts";
 import type { Store } from "../../src/core/store.ts";
 
 const image = {
-  ...{ refs: ["test"], digest: "sha256:0", size_bytes: 1, created_at: "2026-01-01T00:00:00.000Z", rootfs: "/none" },
+  refs: ["test"],
+  digest: "sha256:0",
+  size_bytes: 1,
+  created_at: "2026-01-01T00:00:00.000Z",
+  rootfs: "/none",
   config: { env: [], entrypoint: [], cmd: [], user: "", workingDir: "" },
 };
 
@@ -159,7 +163,10 @@ export class RaceWorld {
     const { openPorts, logged } = this;
     return new Instances(
       {
-        ...{ store, warn, hostBoot: this.host.bootId, events: new EventLog(store, warn) },
+        store,
+        warn,
+        hostBoot: this.host.bootId,
+        events: new EventLog(store, warn),
         driver: mortalDriver(this.driver, this.#life, this.hooks),
         harness: new StreamHarness(),
         images: {
@@ -175,7 +182,9 @@ export class RaceWorld {
           delete: async (id) => void logged.delete(id),
           flush: async () => undefined,
           newestSeq: async () => 0,
-          read: async function* () {},
+          read: async function* () {
+            yield* [];
+          },
         },
         tokens: {
           lifetimeMs: 3_600_000,

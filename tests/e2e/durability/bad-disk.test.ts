@@ -152,7 +152,7 @@ class SmallDisk {
 
   constructor() {
     this.#folder = mkdtempSync("/tmp/aegis-disk-");
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=48m,mode=0755", "aegis-test", this.#folder]);
+    execFileSync("/bin/mount", ["-t", "tmpfs", "-o", "size=48m,mode=0755", "aegis-test", this.#folder]);
     const home = join(this.#folder, "home");
     this.aegis = new Aegis(home, {});
     this.#leftovers = new HostLeftovers(home);
@@ -195,7 +195,7 @@ class SmallDisk {
   }
 
   mount(options: string): void {
-    execFileSync("mount", ["-o", options, this.#folder]);
+    execFileSync("/bin/mount", ["-o", options, this.#folder]);
   }
 
   fill(): void {
@@ -221,7 +221,7 @@ class SmallDisk {
     if (this.#daemon === null || this.#daemon.ended) await this.start();
     await this.aegis.client.shutdown({ stopInstances: true });
     await this.#daemon?.exited;
-    execFileSync("umount", [this.#folder]);
+    execFileSync("/bin/umount", [this.#folder]);
     rmSync(this.#folder, { recursive: true });
     rmSync(this.#log, { force: true });
     this.#bundle.remove();

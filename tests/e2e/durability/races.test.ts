@@ -61,7 +61,10 @@ describe(`races on real containers (AEGIS_RACES_SEED=${seed})`, () => {
     } catch (error) {
       if (error instanceof TypeError) return; // the connection broke
       if (!(error instanceof AegisError)) throw error;
-      expect(["wrong_state", "instance_deleted", "guest_unreachable"], `${act}: ${error.message}\n${aegis.log()}`).toContain(error.code);
+      expect(
+        ["wrong_state", "instance_deleted", "guest_unreachable"],
+        `${act}: ${error.message}\n${aegis.log()}`,
+      ).toContain(error.code);
     }
   }
 

@@ -33,10 +33,15 @@ export class StreamExecSession implements ExecSession {
 
 async function* decode(stream: Duplex): AsyncGenerator<Frame> {
   const decoder = new FrameDecoder();
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-    for (const frame of decoder.push(chunk)) {
-      yield frame;
-      if (frame.type === FrameType.exit) return;
+  try {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      for (const frame of decoder.push(chunk)) {
+        yield frame;
+        if (frame.type === FrameType.exit) return;
+      }
     }
+  } catch (error) {
+    // A machine that is killed resets its streams: an end like any other.
+    if (!(error instanceof Error && "code" in error)) throw error;
   }
 }

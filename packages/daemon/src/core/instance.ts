@@ -22,11 +22,12 @@ import type { InstanceRecord, InstanceSpec } from "./instance-record.ts";
 import { checkedHook } from "./instance-spec.ts";
 import { toInstanceView } from "./instance-view.ts";
 import { LeaseBook } from "./lease-book.ts";
-import { Lifecycle, STOP_GRACE_MS } from "./lifecycle.ts";
+import { Lifecycle } from "./lifecycle.ts";
 import type { LifecycleDeps } from "./lifecycle.ts";
 import { OpenConnection } from "./open-connection.ts";
 import { secretNames } from "./secret-env.ts";
 import type { Store, StoredInstance } from "./store.ts";
+import { STOP_GRACE_MS } from "./transitions.ts";
 
 export interface InstanceDeps extends Omit<LifecycleDeps, "onStream" | "onBootOver"> {
   store: Store;

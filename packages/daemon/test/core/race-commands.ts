@@ -11,7 +11,10 @@ export const ECHO_PORT = 7;
 export type Command =
   | { type: "start" | "stop" | "disable" | "pause" | "resume" | "connect" | "exec" | "delete" }
   | { type: "lease"; ttlMs: number }
-  | { type: "release" | "workloadExit" | "machineExit" | "outOfMemory" | "crash" | "restart" | "expose" }
+  | { type: "workloadExit" | "machineExit" | "outOfMemory" }
+  | { type: "crash" }
+  | { type: "restart" }
+  | { type: "release" | "expose" }
   | { type: "fault"; fault: keyof FakeFaults; on: boolean }
   /** lets the others go on for so many turns of the event loop */
   | { type: "turns"; turns: number };
@@ -57,6 +60,9 @@ export const everything = fc.array(
 ) as fc.Arbitrary<Command[]>;
 
 /** Counts what certainly keeps an instance awake, from the outside. */
+type Happening = Extract<Command, { type: "workloadExit" | "machineExit" | "outOfMemory" | "fault" }>;
+type Request = Exclude<Command, Happening | { type: "turns" | "crash" | "restart" }>;
+
 interface Held {
   count: number;
   pausesAsked: number;
@@ -100,8 +106,20 @@ export class CommandRunner {
     await this.#world[how]();
   }
 
-  async #start(command: Exclude<Command, { type: "turns" | "crash" | "restart" }>): Promise<void> {
-    const { instances, driver } = this.#world;
+  async #start(command: Happening | Request): Promise<void> {
+    switch (command.type) {
+      case "workloadExit":
+      case "machineExit":
+      case "outOfMemory":
+      case "fault":
+        return this.#happen(command);
+      default:
+        return this.#ask(command);
+    }
+  }
+
+  #happen(command: Happening): void {
+    const { driver } = this.#world;
     switch (command.type) {
       case "workloadExit":
         return driver.machine(this.#id)?.harness.signalWorkload("SIGKILL");
@@ -111,8 +129,11 @@ export class CommandRunner {
         return driver.machine(this.#id)?.exit({ outOfMemory: true });
       case "fault":
         driver.faults[command.fault] = command.on ? new Error(`${command.fault} fails for the test`) : null;
-        return;
     }
+  }
+
+  async #ask(command: Request): Promise<void> {
+    const { instances } = this.#world;
     const instance = instances.find(this.#id);
     switch (command.type) {
       case "start":

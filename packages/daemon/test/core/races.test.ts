@@ -43,7 +43,7 @@ describe(`races (AEGIS_RACES_SEED=${seed})`, () => {
         race.clearFaults();
         await race.wakeOnceMore();
         await inTime(race.runner.settled());
-        await race.stateAtRest();
+        expect(await race.stateAtRest()).not.toBe("starting");
         await race.refusesOlderBoots();
         await race.end();
       }),

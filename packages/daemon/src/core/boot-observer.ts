@@ -1,0 +1,49 @@
+import type { HarnessNotifications, ProcessExit } from "@aegis/protocol/control";
+import type { HarnessObserver, ReverseStream } from "./harness.ts";
+import type { InstanceJournal } from "./instance-journal.ts";
+import { LogIntake } from "./log-intake.ts";
+import type { Logs } from "./logs.ts";
+import type { TokenIssuer } from "./token-issuer.ts";
+
+export interface BootObserverParts {
+  boot: number;
+  /** log lines up to this number are on disk already */
+  savedBefore: number;
+  journal: InstanceJournal;
+  logs: Logs;
+  tokens: TokenIssuer;
+  warn: (message: string) => void;
+  /** a process inside opened a stream, and its token was good */
+  onStream: (request: HarnessNotifications["stream.open"], reverse: ReverseStream) => Promise<void>;
+  onHeartbeat: () => void;
+  onProcessExited: (exit: ProcessExit) => void;
+  onLogSaved: (seq: number) => void;
+}
+
+/** Listens to the harness of one boot, and to no other: what a boot that is over still says counts for nothing. */
+export function bootObserver(parts: BootObserverParts): HarnessObserver {
+  const { boot, savedBefore, journal, logs, tokens } = parts;
+  const { id } = journal.record;
+  const intake = new LogIntake({
+    logs,
+    instanceId: id,
+    boot,
+    savedBefore,
+    onGap: (lines) => journal.say(`${lines} lines were dropped because nobody took them in time`),
+    acknowledge: parts.onLogSaved,
+  });
+  const onStreamOpened = async (request: HarnessNotifications["stream.open"], reverse: ReverseStream) => {
+    const current = boot === journal.seen.boot && (await tokens.verify(request.token, id, boot));
+    if (!current) return reverse.refuse("the capability token is not that of this boot");
+    await parts.onStream(request, reverse);
+  };
+  return {
+    log: (line) => intake.take(line),
+    logDropped: (lines) => intake.dropped(lines),
+    activity: parts.onHeartbeat,
+    processExited: parts.onProcessExited,
+    streamOpened: (request, reverse) => {
+      onStreamOpened(request, reverse).catch((error: unknown) => parts.warn(`a call from ${id}: ${String(error)}`));
+    },
+  };
+}

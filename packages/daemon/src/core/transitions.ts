@@ -1,0 +1,377 @@
+import { HEARTBEAT_MS } from "@aegis/protocol/control";
+import type { ProcessExit } from "@aegis/protocol/control";
+import type { InstanceState } from "@aegis/protocol/instance";
+import { AegisError } from "@aegis/protocol/errors";
+import type { ActivityTimer } from "./activity-timer.ts";
+import { bootInstance } from "./boot.ts";
+import { bootObserver } from "./boot-observer.ts";
+import { BootSession } from "./boot-session.ts";
+import type { Machine } from "./driver.ts";
+import type { HarnessObserver } from "./harness.ts";
+import type { InstanceJournal } from "./instance-journal.ts";
+import type { InstanceRecord, Observation } from "./instance-record.ts";
+import type { LifecycleDeps } from "./lifecycle.ts";
+import { MachineDisposal } from "./machine-disposal.ts";
+import { PausedMemory } from "./paused-memory.ts";
+import { PullLog } from "./pull-log.ts";
+import type { RestartTimer, RunEnd } from "./restart-timer.ts";
+import { TokenKeeper } from "./token-keeper.ts";
+import { wrongState } from "./wrong-state.ts";
+
+/** What the transitions need of the lifecycle around them. */
+export interface TransitionsDeps extends LifecycleDeps {
+  journal: InstanceJournal;
+  activity: ActivityTimer;
+  restarts: RestartTimer;
+  /** runs a task behind everything that is going on */
+  inBackground: (task: () => Promise<void>) => void;
+  /** callers are on their way to the running machine */
+  isReached: () => boolean;
+  /** it is being deleted */
+  isRemoved: () => boolean;
+  /** it runs, freshly booted or after a pause */
+  onUp: () => void;
+  onHeartbeat: () => void;
+}
+
+type Ending = Pick<Observation, "state"> & Partial<Observation>;
+
+export const STOP_GRACE_MS = 10_000;
+const RECLAIM_AFTER_MS = 2_000;
+export const OUT_OF_MEMORY = "out of memory";
+/** how long a harness that is busy may take to say so */
+const HEARTBEAT_GRACE_MS = HEARTBEAT_MS * 1.2;
+const seconds = (value: number | null): number | null => (value === null ? null : value * 1000);
+
+/**
+ * The steps between the states of one instance. Whoever calls holds the instance's queue: nothing here protects itself
+ * against a second caller.
+ */
+export class Transitions {
+  readonly #deps: TransitionsDeps;
+  readonly #journal: InstanceJournal;
+  readonly #disposal: MachineDisposal;
+  readonly #memory: PausedMemory;
+  #session: BootSession | null = null;
+  #bootAbort = new AbortController();
+
+  constructor(deps: TransitionsDeps) {
+    this.#deps = deps;
+    this.#journal = deps.journal;
+    this.#disposal = new MachineDisposal(deps.warn);
+    this.#memory = new PausedMemory({
+      afterMs: RECLAIM_AFTER_MS,
+      onReclaimed: (memory) => deps.journal.reclaimed(memory),
+      warn: deps.warn,
+    });
+  }
+
+  get session(): BootSession | null {
+    return this.#session;
+  }
+
+  get lastActiveAt(): string {
+    const active = this.#session !== null && this.#state !== "paused";
+    return active ? new Date(this.#deps.activity.lastTouch).toISOString() : this.#journal.seen.lastActiveAt;
+  }
+
+  /** The one thing that may be called at any time: a boot that is going on fails soon. */
+  cancelBoot(): void {
+    this.#bootAbort.abort();
+  }
+
+  /** Takes up a machine that outlived the last daemon. */
+  async adopt(machine: Machine): Promise<void> {
+    const token = this.#tokenKeeper(machine.boot);
+    const saved = await this.#deps.logs.newestSeq(this.#record.id, machine.boot);
+    const session = new BootSession({
+      machine,
+      harness: this.#deps.harness,
+      observer: this.#observer(machine.boot, saved),
+      token,
+      warn: this.#deps.warn,
+    });
+    const { wanted, pausedAt, lastActiveAt } = this.#journal.seen;
+    this.#deps.activity.start(null, Date.parse(lastActiveAt));
+    this.#attach(session);
+    if (wanted === "stopped") return this.halt("it was to stop when the last daemon ended", STOP_GRACE_MS);
+    if (await machine.isPaused()) return this.#nowPaused("the daemon came back", pausedAt ?? lastActiveAt);
+    await this.#connect(session);
+    if (!session.neverRan) return this.#nowRunning("the daemon came back", this.#quietSince());
+    await this.#detach(session);
+    await this.#boot("the boot was interrupted by the end of the last daemon");
+  }
+
+  /**
+   * After a daemon restart without a machine to adopt.
+   * @returns true when it is to be started again: its boot was cut short, or it ran when the host went down
+   */
+  settleWithoutMachine(): boolean {
+    const { state, wanted, hostBoot, restartAt } = this.#journal.seen;
+    const { restart } = this.#record.spec;
+    const rebooted = hostBoot !== null && hostBoot !== this.#deps.hostBoot;
+    const again =
+      this.#record.enabled && wanted === "running" && (state === "starting" || rebooted || restart !== "no");
+    if (restartAt !== null) this.#deps.restarts.arm(Date.parse(restartAt) - Date.now());
+    if (state === "stopped" || state === "failed") return false;
+    this.#deps.onBootOver();
+    const why = rebooted ? "the host was started anew" : "its machine was gone when the daemon came back";
+    if (again) this.#journal.transition({ state: "starting" }, why);
+    else this.#nowStopped({ state: "stopped" }, why);
+    return again;
+  }
+
+  /** Lets go of the machine, for the next daemon to take up. */
+  async letGo(): Promise<void> {
+    this.#deps.activity.stop();
+    await this.#memory.end();
+    this.#session?.forget();
+    this.#session = null;
+  }
+
+  /** Waits until no machine of an earlier boot is left. */
+  clearMachines(): Promise<void> {
+    return this.#disposal.clear();
+  }
+
+  async wake(reason: string): Promise<void> {
+    if (this.#state === "running") return;
+    if (this.#session === null) return this.#boot(reason);
+    await this.#memory.end();
+    await this.#session.machine.resume();
+    await this.#connect(this.#session);
+    this.#nowRunning(reason);
+  }
+
+  /** A machine whose harness does not answer is of no use to anybody. */
+  async #connect(session: BootSession): Promise<void> {
+    try {
+      await session.connect();
+    } catch (error) {
+      const failure = `its harness does not answer: ${error instanceof Error ? error.message : String(error)}`;
+      this.#journal.say(failure);
+      await this.#detach(session);
+      this.#nowStopped({ state: "failed", failure }, failure);
+      throw error;
+    }
+  }
+
+  async #boot(reason: string): Promise<void> {
+    this.#deps.restarts.cancel();
+    this.#bootAbort = new AbortController();
+    const boot = this.#boots + 1;
+    if (this.#state !== "starting") this.#journal.transition({ state: "starting", wanted: "running" }, reason);
+    const pullLog = new PullLog((message) => this.#journal.progress(message));
+    const [token, observer] = [this.#tokenKeeper(boot), this.#observer(boot)];
+    let made: Machine | null = null;
+    try {
+      await this.#disposal.clear();
+      const { hostBoot } = this.#deps;
+      const fresh = { exitCode: null, failure: null, stoppedAt: null, pausedAt: null, restartAt: null, agreed: null };
+      this.#journal.commit({ boot, hostBoot, ...fresh });
+      const booted = await bootInstance(this.#deps, {
+        record: this.#record,
+        boot,
+        observer,
+        token: await token.first(),
+        onPull: (progress) => pullLog.add(progress),
+        onImage: (image) => this.#journal.note({ imageDigest: image.digest }),
+        onMachine: (machine) => {
+          made = machine;
+        },
+        signal: this.#bootAbort.signal,
+      });
+      const { harness, warn } = this.#deps;
+      const session = new BootSession({ machine: booted.machine, harness, observer, token, warn });
+      this.#attach(session);
+      await session.use(booted.link);
+      this.#nowRunning(reason);
+    } catch (error) {
+      await this.#abandon(made);
+      this.#bootFailed(error);
+      if (!this.#bootAbort.signal.aborted) throw error;
+      throw wrongState(this.#record, this.#journal.seen, "finish its start: it was stopped meanwhile");
+    }
+  }
+
+  /** What is left of a boot that failed. The boot's failure is what counts. */
+  async #abandon(machine: Machine | null): Promise<void> {
+    if (this.#session !== null) this.#leave(this.#session);
+    if (machine === null) return;
+    await this.#disposal
+      .end(machine)
+      .catch((error: unknown) => this.#deps.warn(`${this.#record.id}: ${String(error)}`));
+  }
+
+  #bootFailed(error: unknown): void {
+    const cancelled = this.#bootAbort.signal.aborted;
+    const failure = cancelled ? null : error instanceof Error ? error.message : String(error);
+    const reason = cancelled ? "the start was cancelled" : `boot failed: ${failure}`;
+    this.#journal.say(reason);
+    if (cancelled) return this.#nowStopped({ state: "stopped", failure }, reason);
+    const passing = !(error instanceof AegisError) || error.status >= 500;
+    this.#nowEnded({ state: "failed", failure }, reason, { kind: "boot_failed", passing });
+  }
+
+  async freeze(reason: string): Promise<void> {
+    if (this.#state !== "running" || this.#session === null) return;
+    await this.#session.machine.pause();
+    this.#nowPaused(reason, new Date().toISOString());
+    if (this.#deps.isReached()) await this.wake("somebody was on the way in");
+  }
+
+  async halt(reason: string, graceMs: number): Promise<void> {
+    this.#deps.restarts.reset();
+    const session = this.#session;
+    if (session !== null) {
+      this.#journal.note({ wanted: "stopped" });
+      await this.#memory.end();
+      const exit = await this.#endWorkload(session, graceMs);
+      await this.#detach(session);
+      this.#journal.say(exit === null ? `stopped: ${reason}` : `process exited (code ${exit.code}): ${reason}`);
+      this.#journal.note({ exitCode: exit?.code ?? null });
+    }
+    await this.#disposal.kill();
+    const settled = this.#state === "stopped" && this.#journal.seen.restartAt === null;
+    if (!settled) this.#nowStopped({ state: "stopped" }, reason);
+  }
+
+  /** @returns null when nobody in there can be asked: then the end of the machine is its end */
+  async #endWorkload(session: BootSession, graceMs: number): Promise<ProcessExit | null> {
+    try {
+      await session.machine.resume();
+      await session.connect();
+      return await session.shutDown(graceMs);
+    } catch (error) {
+      this.#journal.say(`could not be asked to end: ${error instanceof Error ? error.message : String(error)}`);
+      return null;
+    }
+  }
+
+  #nowRunning(reason: string, since?: number): void {
+    this.#journal.transition({ state: "running", wanted: "running", pausedAt: null }, reason);
+    this.#deps.activity.start(seconds(this.#record.spec.pause_after_idle_s), since);
+    this.#deps.onUp();
+  }
+
+  #nowPaused(reason: string, pausedAt: string): void {
+    this.#journal.transition({ state: "paused", wanted: "paused", lastActiveAt: this.lastActiveAt, pausedAt }, reason);
+    this.#deps.activity.start(seconds(this.#record.spec.stop_after_paused_s), Date.parse(pausedAt));
+    if (this.#session !== null) this.#memory.begin(this.#session.machine);
+  }
+
+  #nowStopped(patch: Ending, reason: string): void {
+    const stoppedAt = new Date().toISOString();
+    this.#journal.transition({ restartAt: null, ...patch, wanted: "stopped", stoppedAt, pausedAt: null }, reason);
+  }
+
+  /** It ended without anybody asking for that: the restart policy has the word. */
+  #nowEnded(patch: Ending, reason: string, end: RunEnd): void {
+    const { restart } = this.#record.spec;
+    const waitMs = this.#record.enabled ? this.#deps.restarts.delayAfter(restart, end) : null;
+    if (waitMs === null) return this.#nowStopped(patch, reason);
+    const restartAt = new Date(Date.now() + waitMs).toISOString();
+    this.#nowStopped({ ...patch, restartAt }, `${reason}; starts again in ${waitMs / 1000} s (restart: ${restart})`);
+    if (!this.#deps.isRemoved()) this.#deps.restarts.arm(waitMs);
+  }
+
+  /** While there was no daemon, nobody heard the heartbeats: before it counts as idle, one is waited for. */
+  #quietSince(): number {
+    const { spec } = this.#record;
+    const limit = seconds(spec.pause_after_idle_s) ?? 0;
+    const heard = spec.idle_policy === "default" ? Date.now() - limit + Math.min(limit, HEARTBEAT_GRACE_MS) : 0;
+    return Math.max(Date.parse(this.#journal.seen.lastActiveAt), heard);
+  }
+
+  #attach(session: BootSession): void {
+    this.#session = session;
+    void session.machine.exited.then((exit) =>
+      this.#end(session.machine.boot, async () => {
+        const failure = exit.outOfMemory ? OUT_OF_MEMORY : "the machine ended unexpectedly";
+        this.#journal.say(failure);
+        return { state: "failed", failure };
+      }),
+    );
+  }
+
+  #leave(session: BootSession): void {
+    this.#journal.note({ lastActiveAt: this.lastActiveAt });
+    this.#session = null;
+    this.#deps.activity.stop();
+    session.forget();
+    this.#deps.onBootOver();
+  }
+
+  /** Ends the machine with the session. One that cannot be ended leaves the instance failed, and is tried again later. */
+  async #detach(session: BootSession): Promise<void> {
+    this.#leave(session);
+    await this.#memory.end();
+    try {
+      await this.#disposal.end(session.machine);
+    } catch (error) {
+      const failure = `its machine could not be ended: ${error instanceof Error ? error.message : String(error)}`;
+      this.#nowStopped({ state: "failed", failure }, failure);
+      throw error;
+    }
+  }
+
+  /** Ends the life of one boot, once: whoever comes second (exit of the process, end of the machine) finds it gone. */
+  #end(boot: number, outcome: (session: BootSession) => Promise<Ending>): void {
+    this.#deps.inBackground(async () => {
+      const session = this.#session;
+      if (session === null || session.machine.boot !== boot) return;
+      const patch = await outcome(session);
+      const ranMs = Date.now() - session.startedAt;
+      await this.#detach(session);
+      const reason = patch.failure ?? `exited with code ${patch.exitCode}`;
+      this.#nowEnded(patch, reason, { kind: "ended", clean: patch.exitCode === 0, ranMs });
+    });
+  }
+
+  // --- what one boot says of itself ---------------------------------------------------------------------------------
+
+  #observer(boot: number, savedBefore = 0): HarnessObserver {
+    return bootObserver({
+      boot,
+      savedBefore,
+      journal: this.#journal,
+      logs: this.#deps.logs,
+      tokens: this.#deps.tokens,
+      warn: this.#deps.warn,
+      onStream: this.#deps.onStream,
+      onHeartbeat: this.#deps.onHeartbeat,
+      onProcessExited: (exit) => this.#onProcessExited(boot, exit),
+      onLogSaved: (seq) => {
+        if (this.#session?.machine.boot === boot) this.#session.logSaved(seq);
+      },
+    });
+  }
+
+  /** Through the queue, because a short workload ends before its boot is done. */
+  #onProcessExited(boot: number, exit: ProcessExit): void {
+    this.#end(boot, async ({ machine }) => {
+      const outOfMemory = exit.code !== 0 && (await machine.ranOutOfMemory());
+      this.#journal.say(`process exited (code ${exit.code})${outOfMemory ? `: ${OUT_OF_MEMORY}` : ""}`);
+      return outOfMemory
+        ? { state: "failed", exitCode: exit.code, failure: OUT_OF_MEMORY }
+        : { state: "stopped", exitCode: exit.code };
+    });
+  }
+
+  #tokenKeeper(boot: number): TokenKeeper {
+    return new TokenKeeper(this.#deps.tokens, this.#record.id, boot, () => this.#record.grant);
+  }
+
+  get #record(): InstanceRecord {
+    return this.#journal.record;
+  }
+
+  get #state(): InstanceState {
+    return this.#journal.seen.state;
+  }
+
+  /** generation of the newest boot */
+  get #boots(): number {
+    return this.#journal.seen.boot;
+  }
+}

@@ -5,6 +5,7 @@ import { ActivityTimer } from "./activity-timer.ts";
 import type { BootDeps } from "./boot.ts";
 import type { BootSession } from "./boot-session.ts";
 import type { Machine } from "./driver.ts";
+import { OUT_OF_MEMORY } from "./ending.ts";
 import type { ReverseStream } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import type { InstanceRecord } from "./instance-record.ts";
@@ -13,7 +14,7 @@ import { PauseConsent } from "./pause-consent.ts";
 import { RestartTimer } from "./restart-timer.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
-import { OUT_OF_MEMORY, STOP_GRACE_MS, Transitions } from "./transitions.ts";
+import { STOP_GRACE_MS, Transitions } from "./transitions.ts";
 import { pauseRefused, wrongState } from "./wrong-state.ts";
 
 export interface LifecycleDeps extends BootDeps {

@@ -9,7 +9,9 @@ import { BootSession } from "./boot-session.ts";
 import type { Machine } from "./driver.ts";
 import type { HarnessObserver } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
-import type { InstanceRecord, Observation } from "./instance-record.ts";
+import { endOfMachine, endOfProcess } from "./ending.ts";
+import type { Ending } from "./ending.ts";
+import type { InstanceRecord } from "./instance-record.ts";
 import type { LifecycleDeps } from "./lifecycle.ts";
 import { MachineDisposal } from "./machine-disposal.ts";
 import { PausedMemory } from "./paused-memory.ts";
@@ -34,11 +36,8 @@ export interface TransitionsDeps extends LifecycleDeps {
   onHeartbeat: () => void;
 }
 
-type Ending = Pick<Observation, "state"> & Partial<Observation>;
-
 export const STOP_GRACE_MS = 10_000;
 const RECLAIM_AFTER_MS = 2_000;
-export const OUT_OF_MEMORY = "out of memory";
 /** how long a harness that is busy may take to say so */
 const HEARTBEAT_GRACE_MS = HEARTBEAT_MS * 1.2;
 const seconds = (value: number | null): number | null => (value === null ? null : value * 1000);
@@ -286,11 +285,7 @@ export class Transitions {
   #attach(session: BootSession): void {
     this.#session = session;
     void session.machine.exited.then((exit) =>
-      this.#end(session.machine.boot, async () => {
-        const failure = exit.outOfMemory ? OUT_OF_MEMORY : "the machine ended unexpectedly";
-        this.#journal.say(failure);
-        return { state: "failed", failure };
-      }),
+      this.#end(session.machine.boot, async () => endOfMachine(exit, this.#journal)),
     );
   }
 
@@ -349,13 +344,7 @@ export class Transitions {
 
   /** Through the queue, because a short workload ends before its boot is done. */
   #onProcessExited(boot: number, exit: ProcessExit): void {
-    this.#end(boot, async ({ machine }) => {
-      const outOfMemory = exit.code !== 0 && (await machine.ranOutOfMemory());
-      this.#journal.say(`process exited (code ${exit.code})${outOfMemory ? `: ${OUT_OF_MEMORY}` : ""}`);
-      return outOfMemory
-        ? { state: "failed", exitCode: exit.code, failure: OUT_OF_MEMORY }
-        : { state: "stopped", exitCode: exit.code };
-    });
+    this.#end(boot, ({ machine }) => endOfProcess(machine, exit, this.#journal));
   }
 
   #tokenKeeper(boot: number): TokenKeeper {

@@ -1,0 +1,25 @@
+import type { ProcessExit } from "@aegis/protocol/control";
+import type { Machine, MachineExit } from "./driver.ts";
+import type { InstanceJournal } from "./instance-journal.ts";
+import type { Observation } from "./instance-record.ts";
+
+/** How a run ended that nobody ended on purpose. */
+export type Ending = Pick<Observation, "state"> & Partial<Observation>;
+
+export const OUT_OF_MEMORY = "out of memory";
+
+/** The machine went, with the harness in it. */
+export function endOfMachine(exit: MachineExit, journal: InstanceJournal): Ending {
+  const failure = exit.outOfMemory ? OUT_OF_MEMORY : "the machine ended unexpectedly";
+  journal.say(failure);
+  return { state: "failed", failure };
+}
+
+/** The workload ended, and the harness is there to tell how. */
+export async function endOfProcess(machine: Machine, exit: ProcessExit, journal: InstanceJournal): Promise<Ending> {
+  const outOfMemory = exit.code !== 0 && (await machine.ranOutOfMemory());
+  journal.say(`process exited (code ${exit.code})${outOfMemory ? `: ${OUT_OF_MEMORY}` : ""}`);
+  return outOfMemory
+    ? { state: "failed", exitCode: exit.code, failure: OUT_OF_MEMORY }
+    : { state: "stopped", exitCode: exit.code };
+}

@@ -83,13 +83,7 @@ export class Transitions {
   async adopt(machine: Machine): Promise<void> {
     const token = this.#tokenKeeper(machine.boot);
     const saved = await this.#deps.logs.newestSeq(this.#record.id, machine.boot);
-    const session = new BootSession({
-      machine,
-      harness: this.#deps.harness,
-      observer: this.#observer(machine.boot, saved),
-      token,
-      warn: this.#deps.warn,
-    });
+    const session = this.#newSession(machine, this.#observer(machine.boot, saved), token);
     const { wanted, pausedAt, lastActiveAt } = this.#journal.seen;
     this.#deps.activity.start(null, Date.parse(lastActiveAt));
     this.#attach(session);
@@ -180,8 +174,7 @@ export class Transitions {
         },
         signal: this.#bootAbort.signal,
       });
-      const { harness, warn } = this.#deps;
-      const session = new BootSession({ machine: booted.machine, harness, observer, token, warn });
+      const session = this.#newSession(booted.machine, observer, token);
       this.#attach(session);
       await session.use(booted.link);
       this.#nowRunning(reason);
@@ -280,6 +273,11 @@ export class Transitions {
     const limit = seconds(spec.pause_after_idle_s) ?? 0;
     const heard = spec.idle_policy === "default" ? Date.now() - limit + Math.min(limit, HEARTBEAT_GRACE_MS) : 0;
     return Math.max(Date.parse(this.#journal.seen.lastActiveAt), heard);
+  }
+
+  #newSession(machine: Machine, observer: HarnessObserver, token: TokenKeeper): BootSession {
+    const { harness, warn } = this.#deps;
+    return new BootSession({ machine, harness, observer, token, warn });
   }
 
   #attach(session: BootSession): void {

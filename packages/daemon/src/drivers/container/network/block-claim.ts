@@ -13,13 +13,15 @@ export class BlockClaims {
 
   /**
    * The home's block: the one it has, else a free one, else one whose home is gone.
+   * @param isBusy true for a block that somebody uses without a claim
    * @throws AegisError `driver_failed` when every block is in use
    */
-  async claim(home: string, blocks: number): Promise<number> {
+  async claim(home: string, blocks: number, isBusy: (number: number) => boolean = () => false): Promise<number> {
     await mkdir(this.#folder, { recursive: true, mode: 0o755 });
     const owners = await this.#owners();
     for (const [number, owner] of owners) if (owner === home && number < blocks) return number;
     for (let number = 0; number < blocks; number++) {
+      if (isBusy(number)) continue;
       const owner = owners.get(number);
       if (owner !== undefined && ((await exists(owner)) || !(await this.#withdraw(number, owner)))) continue;
       if (await this.#take(number, home)) return number;

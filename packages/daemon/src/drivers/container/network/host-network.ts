@@ -6,6 +6,7 @@ import { exists } from "../cgroup-layout.ts";
 import { runCommand } from "../run-command.ts";
 import { AddressBlock, blockCount, DEFAULT_SUBNET, parseSubnet } from "./address-block.ts";
 import { BlockClaims } from "./block-claim.ts";
+import { boundNameServers } from "./bound-name-servers.ts";
 import { readNeighbours } from "./host-routes.ts";
 import { IpForward } from "./ip-forward.ts";
 import { formatIpv4Network, overlaps, type Ipv4Network } from "./ipv4.ts";
@@ -46,7 +47,10 @@ export class HostNetwork {
 
   async start(): Promise<AddressBlock> {
     await mkdir(this.#folder, { recursive: true });
-    const block = new AddressBlock(this.#subnet, await this.#claims.claim(this.#home, blockCount(this.#subnet)));
+    const bound = await boundNameServers();
+    const isBusy = (number: number): boolean => bound.has(new AddressBlock(this.#subnet, number).gateway);
+    const number = await this.#claims.claim(this.#home, blockCount(this.#subnet), isBusy);
+    const block = new AddressBlock(this.#subnet, number);
     this.#block = block;
     const neighbours = await this.#readNeighbours(block);
     await runCommand("nft", ["-f", "-"], { input: nftRules(block, neighbours) });

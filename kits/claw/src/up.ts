@@ -8,7 +8,7 @@ import { runningDaemon, startDaemon, stopDaemon } from "@aegis/sdk/daemon-proces
 import { openHomeFolder } from "@aegis/sdk/home-folder";
 import { botInstance, PLACEHOLDER_BOT_TOKEN, WEBHOOK_PATH } from "./bot-instance.ts";
 import { startDemoModel } from "./model/start-demo-model.ts";
-import type { Relay, UpstreamOptions } from "./relay/options.ts";
+import type { BotPower, Relay, UpstreamOptions } from "./relay/options.ts";
 import { startRelay } from "./relay/start-relay.ts";
 import { loadSettings, type Settings } from "./settings.ts";
 import { ensureBot, webhookPort } from "./up-bot.ts";
@@ -65,13 +65,26 @@ async function up(args: string[]): Promise<void> {
       signal,
     });
     cleanup.defer(() => started.close());
-    void followBotPower(client, bot.id, (power) => started.setBotPower(power), signal);
+    void followBotPower(client, bot.id, powerTeller(started, progress), signal);
     await waitUntilReady(client, bot, port, report, signal);
     return started;
   });
   lock.setUrl(relay.chatUrl);
   progress.say(welcome(relay, settings, options));
   if (!signal.aborted) await once(signal, "abort");
+}
+
+/** Tells the chat, and in the terminal that the daemon has gone, or is there again. */
+function powerTeller(relay: Relay, progress: UpProgress): (power: BotPower) => void {
+  let lost = false;
+  return (power) => {
+    relay.setBotPower(power);
+    if (lost === (power === "unknown")) return;
+    lost = power === "unknown";
+    progress.say(
+      lost ? "aegisd has ended: start it again with `npx aegis up`, or leave with Ctrl-C" : "aegisd is back",
+    );
+  };
 }
 
 /** The daemon of this home; one that we start goes when we go. */

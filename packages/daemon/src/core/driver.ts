@@ -33,6 +33,8 @@ export interface MachineSpec {
 export interface MachineExit {
   /** the kernel killed a process of it for want of memory */
   outOfMemory: boolean;
+  /** it had asked for more processes than it may have */
+  outOfProcesses?: true;
 }
 
 /** What a machine held in memory before and after it was swapped out. */

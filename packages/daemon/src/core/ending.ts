@@ -8,9 +8,16 @@ export type Ending = Pick<Observation, "state"> & Partial<Observation>;
 
 export const OUT_OF_MEMORY = "out of memory";
 
+/** The harness needs a thread now and then, and ends with the rest where there is none left. */
+const OUT_OF_PROCESSES = "out of processes: it asked for more than an instance may have";
+
 /** The machine went, with the harness in it. */
 export function endOfMachine(exit: MachineExit, journal: InstanceJournal): Ending {
-  const failure = exit.outOfMemory ? OUT_OF_MEMORY : "the machine ended unexpectedly";
+  const failure = exit.outOfMemory
+    ? OUT_OF_MEMORY
+    : exit.outOfProcesses
+      ? OUT_OF_PROCESSES
+      : "the machine ended unexpectedly";
   journal.say(failure);
   return { state: "failed", failure };
 }

@@ -126,6 +126,12 @@ export class Cgroup {
     return file === null ? 0 : (field(await read(file), "oom_kill") ?? 0);
   }
 
+  /** How often a process of the group was refused another one. */
+  async refusedProcesses(): Promise<number> {
+    const group = this.#v1("pids") ?? this.v2;
+    return group === null ? 0 : (field(await read(join(group, "pids.events")), "max") ?? 0);
+  }
+
   async stats(): Promise<InstanceStats> {
     return {
       memory_bytes: await this.#memoryBytes(),

@@ -88,7 +88,8 @@ export class ContainerMachine implements Machine {
 
   async #exit(): Promise<MachineExit> {
     const outOfMemory = (await this.#parts.cgroup.outOfMemoryKills()) > 0;
-    this.#gone = { outOfMemory };
+    const outOfProcesses = (await this.#parts.cgroup.refusedProcesses()) > 0;
+    this.#gone = { outOfMemory, ...(outOfProcesses ? { outOfProcesses } : {}) };
     return this.#gone;
   }
 }

@@ -3,6 +3,7 @@ import https from "node:https";
 import type { Duplex } from "node:stream";
 import type { Binding } from "@aegis/protocol/instance";
 import type { ErrorBody } from "@aegis/protocol/errors";
+import { isHopByHop } from "../core/hop-by-hop.ts";
 import type { Secrets } from "../core/secrets.ts";
 
 interface Caller {
@@ -10,17 +11,6 @@ interface Caller {
   /** counts as activity until called */
   hold: () => () => void;
 }
-
-const HOP_BY_HOP = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "host",
-]);
 
 /**
  * The host's end of bindings: HTTP from inside an instance, sent on to the upstream with the headers that the binding
@@ -92,7 +82,7 @@ export class BindingProxy {
 }
 
 const endToEnd = (headers: http.IncomingHttpHeaders): http.OutgoingHttpHeaders =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name)));
+  Object.fromEntries(Object.entries(headers).filter(([name]) => name !== "host" && !isHopByHop(name)));
 
 function refuse(response: http.ServerResponse, binding: Binding, why: string): void {
   if (response.headersSent) return void response.destroy();

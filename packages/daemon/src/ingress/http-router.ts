@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { AegisError, RETRY_AFTER_S } from "@aegis/protocol/errors";
 import type { OpenConnection } from "../core/open-connection.ts";
+import { isHopByHop } from "../core/hop-by-hop.ts";
 import { splice } from "./splice.ts";
 import { unavailableHtml, unavailablePage } from "./unavailable-page.ts";
 
@@ -14,17 +15,6 @@ export interface RouteTarget {
 }
 
 const HEADER = "x-aegis-instance";
-/** hop-by-hop headers (RFC 9110, 7.6.1) belong to one connection only */
-const HOP_BY_HOP = [
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  HEADER,
-];
 
 /** One port for all instances: by header, by `<handle>.localhost`, or the only one there is. */
 export class HttpRouter {
@@ -117,7 +107,7 @@ function endToEnd(rawHeaders: readonly string[]): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const [name = "", value = ""] = rawHeaders.slice(at, at + 2);
-    if (!HOP_BY_HOP.includes(name.toLowerCase())) kept.push(name, value);
+    if (!isHopByHop(name) && name.toLowerCase() !== HEADER) kept.push(name, value);
   }
   return kept;
 }

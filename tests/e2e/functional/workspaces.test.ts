@@ -1,6 +1,6 @@
-import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { hasWorkspaces, startAegis, type Aegis } from "../aegis-fixture.ts";
 
 const FOREVER = ["sleep", "infinity"];
@@ -40,8 +40,8 @@ describe("files of the invoking user", () => {
     });
 
     it("can be a folder of the invoking user's", async () => {
-      const folder = join(aegis.home, "mine");
-      mkdirSync(folder);
+      const folder = mkdtempSync("/tmp/aegis-e2e-mine-");
+      onTestFinished(() => rmSync(folder, { recursive: true }));
       writeFileSync(join(folder, "file"), "from the host\n");
       const spec = { command: FOREVER, workspace: folder };
       await expect(aegis.boot(spec)).rejects.toMatchObject({ code: "invalid_path" });

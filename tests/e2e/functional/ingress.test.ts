@@ -188,6 +188,12 @@ describe("ingress", () => {
       });
     });
 
+    it("answers no page whose name was made to lead here", async () => {
+      await bootWeb("web", AWAKE);
+      for (const named of [{}, { "x-aegis-instance": "web" }])
+        expect(await route("/", { host: "evil.example", ...named })).toMatchObject({ status: 403 });
+    });
+
     it("wakes from a pause and boots from a stop", async () => {
       const { id } = await bootWeb("web");
       await aegis.client.instances.pause(id);

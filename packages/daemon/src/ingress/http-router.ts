@@ -85,6 +85,7 @@ export class HttpRouter {
   }
 
   #connect(request: http.IncomingMessage): Promise<OpenConnection> {
+    refuseForeignHost(request.headers.host);
     const named = request.headers[HEADER];
     const name = (Array.isArray(named) ? named[0] : named) ?? handleOf(request.headers.host) ?? this.#target.only();
     if (name === null) {
@@ -97,8 +98,20 @@ export class HttpRouter {
   }
 }
 
+const hostName = (host: string | undefined): string => (host ?? "").replace(/:\d+$/, "");
+
+/** A page of somebody else's whose name was made to lead here (DNS rebinding) is same-origin, and may set any header. */
+function refuseForeignHost(host: string | undefined): void {
+  const name = hostName(host).toLowerCase();
+  if (["localhost", "127.0.0.1", "[::1]"].includes(name) || name.endsWith(".localhost")) return;
+  throw new AegisError(
+    "forbidden",
+    `The router answers at 127.0.0.1, localhost and *.localhost, not at ${JSON.stringify(name)}. A proxy before it must send such a Host.`,
+  );
+}
+
 function handleOf(host: string | undefined): string | null {
-  const name = (host ?? "").replace(/:\d+$/, "");
+  const name = hostName(host);
   return name.endsWith(".localhost") ? name.slice(0, -".localhost".length) : null;
 }
 
@@ -125,12 +138,12 @@ function rawHead(request: http.IncomingMessage): string {
 
 function refuse(response: http.ServerResponse, error: unknown): void {
   if (response.headersSent) return void response.destroy();
-  const notFound = error instanceof AegisError && (error.status === 404 || error.status === 410);
+  const final = error instanceof AegisError && [403, 404, 410].includes(error.status);
   response
-    .writeHead(notFound ? error.status : 503, {
+    .writeHead(final ? error.status : 503, {
       "content-type": "text/html; charset=utf-8",
       "cache-control": "no-store",
-      ...(notFound ? {} : { "retry-after": String(RETRY_AFTER_S) }),
+      ...(final ? {} : { "retry-after": String(RETRY_AFTER_S) }),
     })
     .end(unavailableHtml(error));
 }

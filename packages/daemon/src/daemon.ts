@@ -2,6 +2,8 @@ import { AegisError } from "@aegis/protocol/errors";
 import type { DaemonStatus } from "@aegis/protocol/instance";
 import { StreamHarness } from "./control/stream-harness.ts";
 import type { Driver } from "./core/driver.ts";
+import type { Audit, AuditLog } from "./core/audit.ts";
+import { BoundedAudit } from "./core/bounded-audit.ts";
 import { EventLog } from "./core/event-log.ts";
 import type { ImageImporter, Images } from "./core/images.ts";
 import type { Logs } from "./core/logs.ts";
@@ -20,6 +22,7 @@ import { JwtIssuer } from "./secrets/jwt-issuer.ts";
 import { MasterKey } from "./secrets/master-key.ts";
 import { SecretVault } from "./secrets/secret-vault.ts";
 import type { Settings } from "./settings.ts";
+import { AuditFiles } from "./store/audit-files.ts";
 import { openDatabase } from "./store/database.ts";
 import { LogFiles } from "./store/log-files.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
@@ -68,6 +71,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       instances: countStates(instances),
       router_port: routerPort,
       default_image: settings.defaultImage,
+      audit: state.auditLog.health(),
     }),
     shutdown: (stopInstances: boolean) => void close.run(stopInstances).then(parts.onShutdown),
   };
@@ -81,6 +85,8 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 
 interface State {
   store: Store;
+  audit: Audit;
+  auditLog: AuditLog;
   events: EventLog;
   masterKey: MasterKey;
   secrets: Secrets;
@@ -93,17 +99,28 @@ function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableSta
   const store = new SqliteStore(database);
   opened.defer(() => store.close());
   const events = new EventLog(store, log);
+  const auditLog = new AuditFiles({ folder: home.audit, owner, warn: log });
+  opened.defer(() => auditLog.close());
+  const audit = new BoundedAudit(auditLog);
+  opened.defer(() => audit.flush());
+  audit.record({
+    actor: { kind: "daemon" },
+    action: "daemon.start",
+    target: "aegisd",
+    decision: "allowed",
+    reason: null,
+  });
   const masterKey = MasterKey.open(home.masterKey, owner);
   const secrets = new SecretVault(database, masterKey.derive("secrets"), events);
   const logs = new LogFiles(home.instances, log);
   opened.defer(() => logs.flush());
-  return { store, events, masterKey, secrets, logs };
+  return { store, audit, auditLog, events, masterKey, secrets, logs };
 }
 
 /** The instances with all that comes to them from outside and from inside. */
 function makeInstances(
   { home, owner, settings, driver, images, log }: DaemonParts,
-  { store, events, masterKey, secrets, logs }: State,
+  { store, audit, events, masterKey, secrets, logs }: State,
   hostBoot: string,
   opened: AsyncDisposableStack,
 ): { instances: Instances; guestApi: GuestApi } {
@@ -117,6 +134,7 @@ function makeInstances(
     {
       store,
       events,
+      audit,
       secrets,
       logs,
       ingress,

@@ -13,6 +13,7 @@ export interface Home {
   pidFile: string;
   database: string;
   masterKey: string;
+  audit: string;
   instances: string;
   workspaces: string;
   /** may be shared by several homes */
@@ -44,6 +45,7 @@ export function openHome(env: NodeJS.ProcessEnv, owner: Owner): Home {
     pidFile: join(data, "aegisd.pid"),
     database: join(data, "aegis.db"),
     masterKey: join(data, "master.key"),
+    audit: join(data, "audit"),
     instances: join(data, "instances"),
     workspaces: join(data, "workspaces"),
     images: env["AEGIS_IMAGES"] ?? join(root, "images"),

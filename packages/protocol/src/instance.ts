@@ -291,6 +291,16 @@ export interface DaemonStatus {
   /** port of the HTTP router, null where it could not be opened */
   router_port: number | null;
   default_image: string;
+  audit: AuditHealth;
+}
+
+/** Whether the audit log takes everything. */
+export interface AuditHealth {
+  last_seq: number;
+  /** what keeps entries from the disk; null when all of them are written */
+  problem: string | null;
+  /** entries that were given up since the daemon started, because the disk took none for too long */
+  lost: number;
 }
 
 /** `GET /v1/images` */

@@ -1,10 +1,12 @@
 import type { RunParams } from "@aegis/protocol/control";
 import { GUEST_API_PORT } from "@aegis/protocol/control";
+import { instanceActor } from "./audit.ts";
+import type { Audit } from "./audit.ts";
 import type { Driver, Machine } from "./driver.ts";
 import type { Harness, HarnessLink, HarnessObserver } from "./harness.ts";
 import type { Image, Images, PullProgress } from "./images.ts";
 import type { InstanceRecord } from "./instance-record.ts";
-import { secretEnv } from "./secret-env.ts";
+import { secretEnv, secretNames } from "./secret-env.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Workspaces } from "./workspaces.ts";
 
@@ -14,6 +16,7 @@ export interface BootDeps {
   images: Images;
   workspaces: Workspaces;
   secrets: Secrets;
+  audit: Audit;
 }
 
 export interface BootRequest {
@@ -36,7 +39,7 @@ export interface Booted {
 /** From a stored spec to a running workload. */
 export async function bootInstance(deps: BootDeps, request: BootRequest): Promise<Booted> {
   const { record, boot, signal } = request;
-  const env = secretEnv(record.spec.secrets, deps.secrets);
+  const env = usedSecrets(deps, record, boot);
   const image = await deps.images.ensure(record.spec.image_ref, request.onPull, signal);
   request.onImage(image);
   const machine = await deps.driver.create(
@@ -57,6 +60,20 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
   const link = await deps.harness.connect(machine, request.observer, signal);
   await link.run(runParams(request, image, env));
   return { machine, link };
+}
+
+function usedSecrets({ secrets, audit }: BootDeps, record: InstanceRecord, boot: number): Record<string, string> {
+  const env = secretEnv(record.spec.secrets, secrets);
+  for (const [variable, name] of secretNames(record.spec.secrets, secrets))
+    audit.record({
+      actor: instanceActor({ ...record, boot }),
+      action: "secret.use",
+      target: name,
+      decision: "allowed",
+      reason: null,
+      detail: `environment variable ${variable}`,
+    });
+  return env;
 }
 
 function runParams({ record, token }: BootRequest, image: Image, secrets: Record<string, string>): RunParams {

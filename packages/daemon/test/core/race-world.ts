@@ -167,6 +167,7 @@ export class RaceWorld {
         warn,
         hostBoot: this.host.bootId,
         events: new EventLog(store, warn),
+        audit: { record: () => undefined },
         driver: mortalDriver(this.driver, this.#life, this.hooks),
         harness: new StreamHarness(),
         images: {

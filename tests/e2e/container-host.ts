@@ -55,6 +55,7 @@ export class ContainerHost {
       memoryMb: 128,
       vcpus: 1,
       readOnlyRoot: false,
+      network: { mode: "open" },
       workspace: null,
       ...over,
     };

@@ -19,6 +19,7 @@ export const anInstance = (fields: Partial<InstanceView> = {}): InstanceView => 
   pause_hook: null,
   memory_mb: 512,
   vcpus: 1,
+  network: { mode: "open" },
   driver: "container",
   parent_id: null,
   created_at: "2026-01-31T11:00:00Z",

@@ -22,7 +22,7 @@ describe("instance start", () => {
   it("turns every option into a field", async () => {
     const line =
       "instance start --name web --image node:24 --memory 2g --vcpus 1.5 --expose 8080:80 --expose 81/tcp --secret A " +
-      "--secret B=c --workspace ./site --env X=1 --env Y=a=b --idle-timeout 90s --stop-after never --idle-policy leases_only --restart always --read-only -- sleep 5";
+      "--secret B=c --workspace ./site --env X=1 --env Y=a=b --idle-timeout 90s --stop-after never --idle-policy leases_only --restart always --read-only --network allow=API.example.com:443,*.example.org -- sleep 5";
     expect(await run(line)).toEqual({
       code: 0,
       stdout: "running web  http://127.0.0.1:8080\n",
@@ -46,6 +46,7 @@ describe("instance start", () => {
       idle_policy: "leases_only",
       restart: "always",
       read_only_root: true,
+      network: { mode: "allowlist", allow: ["api.example.com:443", "*.example.org"] },
     });
   });
 
@@ -108,8 +109,24 @@ describe("instance list and info", () => {
     expect(JSON.parse((await run("instance list --json")).stdout)).toEqual([anInstance()]);
   });
 
+  it("refuses a network that means nothing, before it asks the daemon", async () => {
+    for (const [network, why] of [
+      ["closed", "write it as open, none, or allow="],
+      ["allow=", "names nothing"],
+      ["allow=10.0.0.1", "is private"],
+    ] as const) {
+      const { code, stderr } = await run(`instance start web --network ${network} -- true`);
+      expect(code, network).not.toBe(0);
+      expect(stderr).toContain(why);
+    }
+    expect(daemon.calls).toEqual([]);
+  });
+
   it("says everything about one", async () => {
-    daemon.routes["GET /v1/instances/web"] = () => ({ body: anInstance({ failure: "out of memory", exit_code: 137 }) });
+    const network = { mode: "allowlist" as const, allow: ["api.example.com:443", "*.example.org"] };
+    daemon.routes["GET /v1/instances/web"] = () => ({
+      body: anInstance({ failure: "out of memory", exit_code: 137, network }),
+    });
     const { stdout } = await run("instance info web");
     for (const text of [
       "inst-1",
@@ -119,6 +136,7 @@ describe("instance list and info", () => {
       "pauses after 1 min, stops 5 min later",
       "http://127.0.0.1:8080 -> 80",
       "4.8 MB, 1.5 s of CPU",
+      "only api.example.com:443, *.example.org",
     ])
       expect(stdout).toContain(text);
   });

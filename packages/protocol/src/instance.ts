@@ -1,5 +1,6 @@
 import Type, { type Static } from "typebox";
 import { Capabilities } from "./capability.ts";
+import { NetworkPolicy } from "./network.ts";
 
 export const HANDLE_PATTERN = "^[a-zA-Z0-9][a-zA-Z0-9._-]*$";
 export const SECRET_NAME_PATTERN = "^[a-zA-Z_][a-zA-Z0-9_.-]*$";
@@ -101,6 +102,7 @@ const specFields = {
   pause_hook: Type.Optional(PauseHook),
   capabilities: Type.Optional(Capabilities),
   read_only_root: Type.Optional(Type.Boolean()),
+  network: Type.Optional(NetworkPolicy),
 };
 
 /** Body of `POST /v1/instances` on the host API. */
@@ -218,6 +220,7 @@ export const InstanceView = Type.Object({
   pause_hook: Nullable(PauseHook),
   memory_mb: Type.Integer(),
   vcpus: Type.Number(),
+  network: NetworkPolicy,
   driver: DriverName,
   parent_id: Nullable(Type.String()),
   created_at: Type.String(),

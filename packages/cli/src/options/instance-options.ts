@@ -1,10 +1,12 @@
 import { resolve } from "node:path";
 import type { CreateInstance, ExposeRequest } from "@aegis/protocol/instance";
+import type { NetworkPolicy } from "@aegis/protocol/network";
 import type { Command } from "commander";
 import { positiveNumber } from "./counts.ts";
 import { env } from "./env.ts";
 import { exposes } from "./expose.ts";
 import { memory } from "./memory.ts";
+import { network } from "./network.ts";
 import { addPowerOptions, powerFields, type PowerOptions } from "./power-options.ts";
 
 /** What `run` and `instance start` can say about a new instance. */
@@ -18,6 +20,7 @@ export interface InstanceOptions extends PowerOptions {
   workspace?: string;
   env?: Record<string, string>;
   readOnly?: boolean;
+  network?: NetworkPolicy;
 }
 
 export const addInstanceOptions = (command: Command): Command =>
@@ -31,7 +34,12 @@ export const addInstanceOptions = (command: Command): Command =>
       .option("--secret <name>", 'give it a stored secret, ENV=name to rename, "*" all; again for more', collect)
       .option("--workspace <name|path>", "kept folder at /workspace, by name or a host path")
       .option("--env <name=value>", "a variable; again for more", env)
-      .option("--read-only", "nothing but /workspace and /tmp can be written"),
+      .option("--read-only", "nothing but /workspace and /tmp can be written")
+      .option(
+        "--network <mode>",
+        "what it reaches outside: open, none, or allow=api.example.com:443,*.example.org",
+        network,
+      ),
   );
 
 /** The create body; only what was said is in it. */
@@ -47,6 +55,7 @@ export function createBody(options: InstanceOptions, command: string[], cwd: str
   if (options.workspace !== undefined) body.workspace = workspaceOf(options.workspace, cwd);
   if (options.env !== undefined) body.env = options.env;
   if (options.readOnly !== undefined) body.read_only_root = options.readOnly;
+  if (options.network !== undefined) body.network = options.network;
   return { ...body, ...powerFields(options) };
 }
 

@@ -1,4 +1,5 @@
 import type { InstanceStats, InstanceView, Lease } from "@aegis/protocol/instance";
+import type { NetworkPolicy } from "@aegis/protocol/network";
 import { humanSize } from "./human-size.ts";
 import { humanAgo, humanDuration } from "./human-time.ts";
 import type { Palette } from "./palette.ts";
@@ -45,6 +46,7 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
     ["image", one.image_ref + (one.image_digest === null ? "" : `  ${palette.dim(one.image_digest)}`)],
     ["size", `${one.memory_mb} MB, ${one.vcpus} vcpus, ${one.driver}`],
     ["uses", one.stats === null ? null : usageText(one.stats)],
+    ["network", networkText(one.network)],
     ["workspace", one.workspace],
     ["endpoints", one.endpoints.map((endpoint) => `${endpoint.url} -> ${endpoint.guest_port}`).join(", ") || null],
     ["secrets", one.secret_keys.join(", ") || null],
@@ -61,6 +63,8 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
 
 const leaseText = ({ reason, owner, lease_id, expires_at }: Lease, now: number) =>
   `${reason} (${lease_id} of ${owner === "host" ? "the host" : "its own"}, ${humanDuration((Date.parse(expires_at) - now) / 1000)} left)`;
+
+const networkText = ({ mode, allow = [] }: NetworkPolicy) => (mode === "allowlist" ? `only ${allow.join(", ")}` : mode);
 
 /** When it sleeps and starts again. */
 export function powerText(one: InstanceView): string {

@@ -1,4 +1,5 @@
 import type { RunParams } from "@aegis/protocol/control";
+import { AegisError } from "@aegis/protocol/errors";
 import { GUEST_API_PORT } from "@aegis/protocol/control";
 import { instanceActor } from "./audit.ts";
 import type { Audit } from "./audit.ts";
@@ -39,6 +40,7 @@ export interface Booted {
 /** From a stored spec to a running workload. */
 export async function bootInstance(deps: BootDeps, request: BootRequest): Promise<Booted> {
   const { record, boot, signal } = request;
+  if (record.spec.network.mode !== "open" && !deps.driver.features.filtersNetwork) throw cannotFilter(deps.driver.name);
   const env = usedSecrets(deps, record, boot);
   const image = await deps.images.ensure(record.spec.image_ref, request.onPull, signal);
   request.onImage(image);
@@ -52,6 +54,7 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
       memoryMb: record.spec.memory_mb,
       vcpus: record.spec.vcpus,
       readOnlyRoot: record.spec.read_only_root,
+      network: record.spec.network,
       workspace: record.spec.workspace === null ? null : await deps.workspaces.open(record.spec.workspace),
     },
     signal,
@@ -86,6 +89,9 @@ function runParams({ record, token }: BootRequest, image: Image, secrets: Record
     guest_api_port: GUEST_API_PORT,
   };
 }
+
+const cannotFilter = (driver: string): AegisError =>
+  new AegisError("driver_failed", `The ${driver} driver cannot filter the network: only mode "open" works with it.`);
 
 const parseEnv = (entries: readonly string[]): Record<string, string> =>
   Object.fromEntries(

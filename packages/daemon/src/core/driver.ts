@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { DriverName, InstanceStats } from "@aegis/protocol/instance";
+import type { NetworkPolicy } from "@aegis/protocol/network";
 
 /** What a backend can do. What it cannot, it says here: it never pretends. */
 export interface DriverFeatures {
@@ -25,6 +26,8 @@ export interface MachineSpec {
   memoryMb: number;
   vcpus: number;
   readOnlyRoot: boolean;
+  /** checked; entries as `formatAllowEntry` writes them */
+  network: NetworkPolicy;
   /** host folder that is mounted at /workspace, or null */
   workspace: string | null;
 }

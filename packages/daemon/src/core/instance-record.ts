@@ -8,6 +8,7 @@ import type {
   PauseHook,
   RestartPolicy,
 } from "@aegis/protocol/instance";
+import type { NetworkPolicy } from "@aegis/protocol/network";
 
 /** What was asked for, with every default filled in. */
 export interface InstanceSpec {
@@ -26,6 +27,7 @@ export interface InstanceSpec {
   restart: RestartPolicy;
   pause_hook: PauseHook | null;
   read_only_root: boolean;
+  network: NetworkPolicy;
   bindings: Binding[];
   kit: string | null;
   driver: DriverName;

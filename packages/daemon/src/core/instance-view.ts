@@ -35,6 +35,7 @@ export function toInstanceView(parts: ViewParts): InstanceView {
     pause_hook: spec.pause_hook,
     memory_mb: spec.memory_mb,
     vcpus: spec.vcpus,
+    network: spec.network,
     driver: spec.driver,
     parent_id: record.parentId,
     created_at: record.createdAt,

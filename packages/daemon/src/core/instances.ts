@@ -12,7 +12,8 @@ import { toExposes, toSpec } from "./instance-spec.ts";
 import type { SpecDefaults } from "./instance-spec.ts";
 import { bindingSecrets, secretNames } from "./secret-env.ts";
 import { clearRemains } from "./remains.ts";
-import { childMemory, refuseHostPath, refusePublicPort, refuseUnknownBindings } from "./spawn-limits.ts";
+import { childDefaults, refuseHostPath, refusePublicPort } from "./spawn-limits.ts";
+import { refuseUnknownBindings, refuseWiderNetwork } from "./spawn-limits.ts";
 
 export interface InstancesOptions {
   defaults: SpecDefaults;
@@ -141,11 +142,7 @@ export class Instances {
     if (parent.removed) throw notFound(parent.id);
     const wanted = body.bindings ?? [];
     const bindings = parent.record.spec.bindings.filter(({ name }) => wanted.includes(name));
-    const spec = toSpec(
-      { ...body, memory_mb: body.memory_mb ?? childMemory(parent.record.grant) },
-      bindings,
-      this.#defaults,
-    );
+    const spec = toSpec(childDefaults(parent, body), bindings, this.#defaults);
     const request = {
       spec,
       capabilities: body.capabilities ?? {},
@@ -157,6 +154,7 @@ export class Instances {
       refuseHostPath(spec.workspace);
       refusePublicPort(toExposes(body));
       refuseUnknownBindings(parent, wanted);
+      refuseWiderNetwork(parent, spec.network);
     } catch (error) {
       if (error instanceof AegisError) this.#refused(parent, "spawn", error);
       throw error;

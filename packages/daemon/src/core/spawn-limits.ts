@@ -1,10 +1,14 @@
-import type { Capabilities } from "@aegis/protocol/capability";
 import { AegisError } from "@aegis/protocol/errors";
-import type { ExposeRequest } from "@aegis/protocol/instance";
+import type { ExposeRequest, SpawnInstance } from "@aegis/protocol/instance";
+import { networkCovers, type NetworkPolicy } from "@aegis/protocol/network";
 import type { Instance } from "./instance.ts";
 
-/** What a child gets when it does not say: the usual amount, or all that the grant allows when that is less. */
-export const childMemory = (grant: Capabilities): number => Math.min(512, grant.max_memory_mb ?? 512);
+/** What a child gets when it does not say: the usual memory, or all that the grant allows, and its parent's network. */
+export const childDefaults = (parent: Instance, body: SpawnInstance): SpawnInstance => ({
+  ...body,
+  memory_mb: body.memory_mb ?? Math.min(512, parent.record.grant.max_memory_mb ?? 512),
+  network: body.network ?? parent.record.spec.network,
+});
 
 export function refuseHostPath(workspace: string | null): void {
   if (workspace?.startsWith("/") !== true) return;
@@ -26,4 +30,10 @@ export function refusePublicPort(exposes: readonly ExposeRequest[]): void {
     "capability_refused",
     `An instance may not choose the public port ${chosen.public_port}. Leave public_port out; the answer names the port.`,
   );
+}
+
+/** Whatever else the grant says: a child is no way around the parent's own network. */
+export function refuseWiderNetwork(parent: Instance, wanted: NetworkPolicy): void {
+  if (networkCovers(parent.record.spec.network, wanted)) return;
+  throw new AegisError("capability_refused", "A child may reach no more of the network than its parent (network).");
 }

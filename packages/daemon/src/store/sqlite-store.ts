@@ -37,7 +37,7 @@ const toLease = (row: Row): LeaseRecord => ({
 
 /** What observations that an older daemon wrote lack. */
 const newInObservation = { wanted: "stopped", pausedAt: null, hostBoot: null, restartAt: null, agreed: null } as const;
-const newInSpec = { restart: "no", pause_hook: null } as const;
+const newInSpec = { restart: "no", pause_hook: null, network: { mode: "open" } } as const;
 
 const toPower = (row: Row): NumberedPowerEntry => ({
   seq: Number(row["seq"]),

@@ -7,7 +7,12 @@ const DONE: ReclaimedMemory = { beforeBytes: 100, afterBytes: 10, tookMs: 5 };
 
 async function machineWith(reclaim: (signal: AbortSignal) => Promise<ReclaimOutcome>): Promise<Machine> {
   const spec = { instanceId: "inst-1", boot: 1, hostname: "one", rootfs: "/", user: "", memoryMb: 64, vcpus: 1 };
-  const machine: Machine = await new FakeDriver().create({ ...spec, readOnlyRoot: false, workspace: null });
+  const machine: Machine = await new FakeDriver().create({
+    ...spec,
+    readOnlyRoot: false,
+    network: { mode: "open" },
+    workspace: null,
+  });
   return Object.assign(machine, { reclaim });
 }
 

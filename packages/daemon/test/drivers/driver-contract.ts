@@ -44,6 +44,7 @@ export function driverContract(name: string, makeDriver: () => Promise<DriverUnd
       memoryMb: 128,
       vcpus: 1,
       readOnlyRoot: false,
+      network: { mode: "open" },
       workspace: null,
       ...tested.spec,
       ...over,

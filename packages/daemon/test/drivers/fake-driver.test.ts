@@ -18,6 +18,7 @@ const spec: MachineSpec = {
   memoryMb: 64,
   vcpus: 1,
   readOnlyRoot: false,
+  network: { mode: "open" },
   workspace: null,
 };
 

@@ -119,6 +119,8 @@ export class ContainerDriver implements Driver {
     signal?.throwIfAborted();
     const { host, places } = this.#running();
     const id = this.#checked(spec.instanceId);
+    if (spec.network.mode !== "open")
+      throw new AegisError("driver_failed", `The network mode "${spec.network.mode}" does not work yet.`);
     if (this.#booting.has(id) || this.#machines.has(id))
       throw new AegisError("driver_failed", `Instance ${id} already has a machine: remove that one first.`);
     this.#booting.add(id);

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AddressBlock, blockCount, parseSubnet } from "../../../src/drivers/container/network/address-block.ts";
 import { BlockClaims } from "../../../src/drivers/container/network/block-claim.ts";
 import { parseNeighbours } from "../../../src/drivers/container/network/host-routes.ts";
-import { formatIpv4, overlaps, parseIpv4, parseIpv4Network } from "../../../src/drivers/container/network/ipv4.ts";
+import { formatIpv4, overlaps, parseIpv4, parseIpv4Network } from "@aegis/protocol/ipv4";
 import { neighbourRules, nftRules } from "../../../src/drivers/container/network/nft-rules.ts";
 
 describe("IPv4", () => {

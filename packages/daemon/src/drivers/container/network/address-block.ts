@@ -1,5 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
-import { contains, formatIpv4, networkSize, parseIpv4, parseIpv4Network, type Ipv4Network } from "./ipv4.ts";
+import { contains, formatIpv4, networkSize, parseIpv4, parseIpv4Network, type Ipv4Network } from "@aegis/protocol/ipv4";
 
 const BLOCK_PREFIX = 22;
 const MAX_BLOCKS = 64;

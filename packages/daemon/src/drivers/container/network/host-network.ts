@@ -9,7 +9,7 @@ import { BlockClaims } from "./block-claim.ts";
 import { boundNameServers } from "./bound-name-servers.ts";
 import { readNeighbours } from "./host-routes.ts";
 import { IpForward } from "./ip-forward.ts";
-import { formatIpv4Network, overlaps, type Ipv4Network } from "./ipv4.ts";
+import { formatIpv4Network, overlaps, type Ipv4Network } from "@aegis/protocol/ipv4";
 import { neighbourRules, nftRules } from "./nft-rules.ts";
 
 export interface HostNetworkOptions {

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { INTERFACE_PREFIX } from "./address-block.ts";
-import type { Ipv4Network } from "./ipv4.ts";
+import type { Ipv4Network } from "@aegis/protocol/ipv4";
 
 /** A route this wide is a tunnel's way to everything, not a network of neighbours. */
 const SHORTEST_NEIGHBOUR_PREFIX = 8;

@@ -1,23 +1,9 @@
 import type { AddressBlock } from "./address-block.ts";
 import { INTERFACE_PREFIX } from "./address-block.ts";
-import { formatIpv4Network, type Ipv4Network } from "./ipv4.ts";
+import { formatIpv4Network, NEVER_OUTSIDE, type Ipv4Network } from "@aegis/protocol/ipv4";
 
-/** Never the open internet: this host, private and carrier networks, link-local (metadata), benchmarks, multicast. */
-const NEVER_OUTSIDE = [
-  "0.0.0.0/8",
-  "10.0.0.0/8",
-  "100.64.0.0/10",
-  "127.0.0.0/8",
-  "169.254.0.0/16",
-  "172.16.0.0/12",
-  "192.0.0.0/24",
-  "192.168.0.0/16",
-  "198.18.0.0/15",
-  "224.0.0.0/4",
-  "240.0.0.0/4",
-];
-
-const elements = (networks: string[]): string => (networks.length === 0 ? "" : `elements = { ${networks.join(", ")} }`);
+const elements = (networks: readonly string[]): string =>
+  networks.length === 0 ? "" : `elements = { ${networks.join(", ")} }`;
 
 /**
  * The whole policy of a block, the same for each of its instances, so that a boot changes no rule. Replaces an older

@@ -31,3 +31,23 @@ export const overlaps = (a: Ipv4Network, b: Ipv4Network): boolean =>
 
 export const contains = (network: Ipv4Network, address: number): boolean =>
   address >= network.base && address < network.base + networkSize(network.prefix);
+
+/** Never the open internet: this host, private and carrier networks, link-local (metadata), benchmarks, multicast. */
+export const NEVER_OUTSIDE = [
+  "0.0.0.0/8",
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "172.16.0.0/12",
+  "192.0.0.0/24",
+  "192.168.0.0/16",
+  "198.18.0.0/15",
+  "224.0.0.0/4",
+  "240.0.0.0/4",
+] as const;
+
+const neverOutside = NEVER_OUTSIDE.flatMap((text) => parseIpv4Network(text) ?? []);
+
+/** True for an address that no network mode ever lets an instance reach. */
+export const isNeverOutside = (address: number): boolean => neverOutside.some((network) => contains(network, address));

@@ -32,21 +32,21 @@ export class StreamHarness implements Harness {
     return new StreamHarnessLink(machine, opened.stream, observer, opened.reply.harness ?? { state: "idle" });
   }
 
-  async exec(machine: Machine, header: ExecHeader): Promise<ExecSession> {
-    const opened = await openStream(machine, { kind: "exec", ...header });
+  async exec(machine: Machine, header: ExecHeader, signal?: AbortSignal): Promise<ExecSession> {
+    const opened = await openStream(machine, { kind: "exec", ...header }, signal);
     if ("refused" in opened) throw toAegisError(opened.refused.code, opened.refused.error);
     return new StreamExecSession(opened.stream);
   }
 
-  async openPort(machine: Machine, port: number): Promise<Duplex | null> {
-    const opened = await openStream(machine, { kind: "port", port });
+  async openPort(machine: Machine, port: number, signal?: AbortSignal): Promise<Duplex | null> {
+    const opened = await openStream(machine, { kind: "port", port }, signal);
     if (!("refused" in opened)) return opened.stream;
     if (opened.refused.code === "connection_refused") return null;
     throw toAegisError(opened.refused.code, opened.refused.error);
   }
 
   async request(machine: Machine, request: GuestRequest, signal: AbortSignal): Promise<GuestResponse | null> {
-    const stream = await this.openPort(machine, request.port);
+    const stream = await this.openPort(machine, request.port, signal);
     return stream === null ? null : requestOver(stream, request, signal);
   }
 }

@@ -14,13 +14,13 @@ export async function dialPort(
   harness: Harness,
   { machine, startedAt }: { machine: Machine; startedAt: number },
   port: number,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): Promise<Duplex> {
   for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 1.5, LONGEST_RETRY_MS)) {
-    const stream = await harness.openPort(machine, port);
+    const stream = await harness.openPort(machine, port, signal);
     if (stream !== null) return stream;
     if (Date.now() - startedAt > STARTUP_MS) break;
-    await delay(retryMs, undefined, signal === undefined ? {} : { signal });
+    await delay(retryMs, undefined, { signal });
   }
   throw new AegisError(
     "guest_unreachable",

@@ -71,9 +71,9 @@ export interface GuestResponse {
 export interface Harness {
   connect(machine: Machine, observer: HarnessObserver, signal?: AbortSignal): Promise<HarnessLink>;
   /** @throws AegisError `command_not_found`, `invalid_path`, `user_not_available`, `guest_unreachable` */
-  exec(machine: Machine, header: ExecHeader): Promise<ExecSession>;
+  exec(machine: Machine, header: ExecHeader, signal?: AbortSignal): Promise<ExecSession>;
   /** @returns null when nothing listens on the port inside */
-  openPort(machine: Machine, port: number): Promise<Duplex | null>;
+  openPort(machine: Machine, port: number, signal?: AbortSignal): Promise<Duplex | null>;
   /** @returns null when nothing listens on the port inside */
   request(machine: Machine, request: GuestRequest, signal: AbortSignal): Promise<GuestResponse | null>;
 }

@@ -193,8 +193,8 @@ export class Instance {
   async open(port: number, protocol: EndpointProtocol, signal?: AbortSignal): Promise<OpenConnection> {
     const release = this.hold();
     try {
-      const stream = await this.#life.reach(`connection to ${port}`, (session) =>
-        dialPort(this.#deps.harness, session, port, signal),
+      const stream = await this.#life.reach(`connection to ${port}`, (session, gone) =>
+        dialPort(this.#deps.harness, session, port, signal === undefined ? gone : AbortSignal.any([signal, gone])),
       );
       const connection = new OpenConnection(stream, protocol, {
         hold: () => this.#life.activity.hold(),
@@ -226,7 +226,11 @@ export class Instance {
         user: request.user ?? null,
         tty: request.tty === true ? size : null,
       };
-      const session = await this.#life.reach("exec", ({ machine }) => this.#deps.harness.exec(machine, header), false);
+      const session = await this.#life.reach(
+        "exec",
+        ({ machine }, gone) => this.#deps.harness.exec(machine, header, gone),
+        false,
+      );
       return { execId, session, release };
     } catch (error) {
       release();

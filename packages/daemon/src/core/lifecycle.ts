@@ -29,6 +29,9 @@ export interface LifecycleDeps extends BootDeps {
   onBootOver: () => void;
 }
 
+/** @param signal aborts when the machine cannot be had: nobody waits for the result any more */
+export type ReachAct<T> = (session: BootSession, signal: AbortSignal) => Promise<T>;
+
 /** At the latest then a workload that was busy is asked again. */
 const LONGEST_POSTPONEMENT_MS = 60_000;
 const seconds = (value: number | null): number | null => (value === null ? null : value * 1000);
@@ -193,11 +196,22 @@ export class Lifecycle {
     return this.#transitions.session;
   }
 
-  /** Does something with a running machine. A pause that comes in between counts as one that came before. */
-  async reach<T>(reason: string, act: (session: BootSession) => Promise<T>, mayBoot = true): Promise<T> {
+  /**
+   * Does something with a running machine. A pause that comes in between counts as one that came before.
+   * @param act is called before a paused machine is awake, so that what it sends is there when the harness is
+   */
+  async reach<T>(reason: string, act: ReachAct<T>, mayBoot = true): Promise<T> {
     this.#reaching += 1;
+    const ahead = new AbortController();
     try {
-      return await act(await this.awake(reason, mayBoot));
+      const { session } = this.#transitions;
+      const early = session !== null && this.#isAsleep ? { session, result: act(session, ahead.signal) } : null;
+      early?.result.catch(() => undefined);
+      const awake = await this.awake(reason, mayBoot);
+      return await (early?.session === awake ? early.result : act(awake, ahead.signal));
+    } catch (error) {
+      ahead.abort();
+      throw error;
     } finally {
       this.#reaching -= 1;
     }
@@ -279,6 +293,11 @@ export class Lifecycle {
   #tellResumed(): void {
     const session = this.#transitions.session;
     if (session !== null && this.#isUp(session)) this.#consent.tellResumed(session, () => this.#isUp(session));
+  }
+
+  /** Paused, and nothing is going on that could change that. */
+  get #isAsleep(): boolean {
+    return this.state === "paused" && this.#queue.idle && !this.removed;
   }
 
   #isUp(session: BootSession): boolean {

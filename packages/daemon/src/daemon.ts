@@ -125,8 +125,8 @@ function makeInstances(
   opened: AsyncDisposableStack,
 ): { instances: Instances; guestApi: GuestApi } {
   const ingress = new PublicPorts({
-    connect: (instanceId, { guestPort, protocol }, signal) =>
-      instances.find(instanceId).open(guestPort, protocol, signal),
+    connect: (instanceId, { guestPort, protocol }, knock) =>
+      instances.find(instanceId).open(guestPort, protocol, knock),
   });
   opened.defer(() => ingress.closeAll());
   const bindings = new BindingProxy(secrets);

@@ -26,10 +26,19 @@ export type Opened =
   | { stream: Duplex; reply: Extract<StreamReply, { ok: true }> }
   | { refused: Extract<StreamReply, { ok: false }> };
 
-/** Dials the harness, sends the header and waits for its answer. */
-export async function openStream(machine: Machine, header: StreamHeader, signal?: AbortSignal): Promise<Opened> {
+/**
+ * Dials the harness, sends the header and waits for its answer.
+ * @param early what goes with the header, without waiting for the answer
+ */
+export async function openStream(
+  machine: Machine,
+  header: StreamHeader,
+  signal?: AbortSignal,
+  early?: () => Uint8Array,
+): Promise<Opened> {
   const stream = await machine.dial(signal);
-  stream.write(`${JSON.stringify(header)}\n`);
+  const line = Buffer.from(`${JSON.stringify(header)}\n`);
+  stream.write(early === undefined ? line : Buffer.concat([line, early()]));
   const reply = await readReply(stream, signal);
   if (reply.ok) return { stream, reply };
   stream.destroy();

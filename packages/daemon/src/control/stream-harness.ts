@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { ExecHeader, HarnessState, ProcessExit, RunParams } from "@aegis/protocol/control";
 import { AegisError } from "@aegis/protocol/errors";
+import type { Knock } from "../core/dial-port.ts";
 import type { Machine } from "../core/driver.ts";
 import type {
   ExecSession,
@@ -38,15 +39,15 @@ export class StreamHarness implements Harness {
     return new StreamExecSession(opened.stream);
   }
 
-  async openPort(machine: Machine, port: number, signal?: AbortSignal): Promise<Duplex | null> {
-    const opened = await openStream(machine, { kind: "port", port }, signal);
+  async openPort(machine: Machine, port: number, knock: Knock = {}): Promise<Duplex | null> {
+    const opened = await openStream(machine, { kind: "port", port }, knock.signal, knock.early);
     if (!("refused" in opened)) return opened.stream;
     if (opened.refused.code === "connection_refused") return null;
     throw toAegisError(opened.refused.code, opened.refused.error);
   }
 
   async request(machine: Machine, request: GuestRequest, signal: AbortSignal): Promise<GuestResponse | null> {
-    const stream = await this.openPort(machine, request.port, signal);
+    const stream = await this.openPort(machine, request.port, { signal });
     return stream === null ? null : requestOver(stream, request, signal);
   }
 }

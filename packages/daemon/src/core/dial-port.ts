@@ -9,18 +9,32 @@ const STARTUP_MS = 30_000;
 const FIRST_RETRY_MS = 5;
 const LONGEST_RETRY_MS = 200;
 
+/** Somebody at the door of an instance. */
+export interface Knock {
+  /** aborts when nobody waits any more */
+  signal?: AbortSignal | undefined;
+  /** what it has sent already, from the first byte on; asked for by every attempt, at the latest moment */
+  early?: (() => Uint8Array) | undefined;
+}
+
+/** The same, with one more reason to give up. */
+export const either = ({ signal, early }: Knock, other: AbortSignal): Knock => ({
+  signal: signal === undefined ? other : AbortSignal.any([signal, other]),
+  early,
+});
+
 /** A stream to a port inside. While the workload is starting, waits for somebody to listen there. */
 export async function dialPort(
   harness: Harness,
   { machine, startedAt }: { machine: Machine; startedAt: number },
   port: number,
-  signal: AbortSignal,
+  knock: Knock,
 ): Promise<Duplex> {
   for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 1.5, LONGEST_RETRY_MS)) {
-    const stream = await harness.openPort(machine, port, signal);
+    const stream = await harness.openPort(machine, port, knock);
     if (stream !== null) return stream;
     if (Date.now() - startedAt > STARTUP_MS) break;
-    await delay(retryMs, undefined, { signal });
+    await delay(retryMs, undefined, knock.signal === undefined ? {} : { signal: knock.signal });
   }
   throw new AegisError(
     "guest_unreachable",

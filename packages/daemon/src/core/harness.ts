@@ -8,6 +8,7 @@ import type {
   RunParams,
 } from "@aegis/protocol/control";
 import type { Frame, FrameType } from "@aegis/protocol/exec-frame";
+import type { Knock } from "./dial-port.ts";
 import type { Machine } from "./driver.ts";
 
 /** What the harness of one machine tells the daemon. */
@@ -72,8 +73,8 @@ export interface Harness {
   connect(machine: Machine, observer: HarnessObserver, signal?: AbortSignal): Promise<HarnessLink>;
   /** @throws AegisError `command_not_found`, `invalid_path`, `user_not_available`, `guest_unreachable` */
   exec(machine: Machine, header: ExecHeader, signal?: AbortSignal): Promise<ExecSession>;
-  /** @returns null when nothing listens on the port inside */
-  openPort(machine: Machine, port: number, signal?: AbortSignal): Promise<Duplex | null>;
+  /** @returns null when nothing listens on the port inside: then nobody has got the early bytes */
+  openPort(machine: Machine, port: number, knock?: Knock): Promise<Duplex | null>;
   /** @returns null when nothing listens on the port inside */
   request(machine: Machine, request: GuestRequest, signal: AbortSignal): Promise<GuestResponse | null>;
 }

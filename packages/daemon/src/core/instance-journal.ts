@@ -35,10 +35,22 @@ export class InstanceJournal {
 
   /** A change of state, with what caused it. */
   transition(patch: Partial<Observation>, reason: string): void {
-    this.note(patch);
-    const { id: instance_id, handle } = this.record;
-    this.power.add({ state: this.#seen.state, reason });
-    this.#deps.events.emit({ type: "instance.state", instance_id, handle, state: this.#seen.state, reason });
+    this.#atOnce(() => {
+      this.note(patch);
+      const { id: instance_id, handle } = this.record;
+      this.power.add({ state: this.#seen.state, reason });
+      this.#deps.events.emit({ type: "instance.state", instance_id, handle, state: this.#seen.state, reason });
+    });
+  }
+
+  /** One commit takes a third of the time of three. */
+  #atOnce(body: () => void): void {
+    try {
+      this.#deps.store.transaction(body);
+    } catch (error) {
+      if (!this.#unsaved) this.#deps.warn(`the state of ${this.record.id} could not be saved: ${String(error)}`);
+      this.#unsaved = true;
+    }
   }
 
   /** The workload was asked before a pause and said no. */

@@ -10,7 +10,8 @@ import type {
   UpdateInstance,
 } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
-import { dialPort } from "./dial-port.ts";
+import { dialPort, either } from "./dial-port.ts";
+import type { Knock } from "./dial-port.ts";
 import type { Machine } from "./driver.ts";
 import { clearRemains } from "./remains.ts";
 import { EndpointBook } from "./endpoint-book.ts";
@@ -186,15 +187,15 @@ export class Instance {
    * @throws AegisError `wrong_state` when disabled or failed, `guest_unreachable` when nothing listens there
    */
   async connect(port: number, signal?: AbortSignal): Promise<Duplex> {
-    return (await this.open(port, "tcp", signal)).stream;
+    return (await this.open(port, "tcp", { signal })).stream;
   }
 
   /** Like {@link connect}; over HTTP it keeps the instance awake only while something goes on. */
-  async open(port: number, protocol: EndpointProtocol, signal?: AbortSignal): Promise<OpenConnection> {
+  async open(port: number, protocol: EndpointProtocol, knock: Knock = {}): Promise<OpenConnection> {
     const release = this.hold();
     try {
       const stream = await this.#life.reach(`connection to ${port}`, (session, gone) =>
-        dialPort(this.#deps.harness, session, port, signal === undefined ? gone : AbortSignal.any([signal, gone])),
+        dialPort(this.#deps.harness, session, port, either(knock, gone)),
       );
       const connection = new OpenConnection(stream, protocol, {
         hold: () => this.#life.activity.hold(),

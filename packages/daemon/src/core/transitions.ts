@@ -1,4 +1,3 @@
-import { HEARTBEAT_MS } from "@aegis/protocol/control";
 import type { ProcessExit } from "@aegis/protocol/control";
 import type { InstanceState } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
@@ -16,7 +15,9 @@ import type { LifecycleDeps } from "./lifecycle.ts";
 import { MachineDisposal } from "./machine-disposal.ts";
 import { PausedMemory } from "./paused-memory.ts";
 import { PullLog } from "./pull-log.ts";
+import { quietSince } from "./quiet-since.ts";
 import type { RestartTimer, RunEnd } from "./restart-timer.ts";
+import { sendsDone } from "./sends-done.ts";
 import { TokenKeeper } from "./token-keeper.ts";
 import { wrongState } from "./wrong-state.ts";
 
@@ -38,8 +39,6 @@ export interface TransitionsDeps extends LifecycleDeps {
 
 export const STOP_GRACE_MS = 10_000;
 const RECLAIM_AFTER_MS = 2_000;
-/** how long a harness that is busy may take to say so */
-const HEARTBEAT_GRACE_MS = HEARTBEAT_MS * 1.2;
 const seconds = (value: number | null): number | null => (value === null ? null : value * 1000);
 
 /**
@@ -90,7 +89,7 @@ export class Transitions {
     if (wanted === "stopped") return this.halt("it was to stop when the last daemon ended", STOP_GRACE_MS);
     if (await machine.isPaused()) return this.#nowPaused("the daemon came back", pausedAt ?? lastActiveAt);
     await this.#connect(session);
-    if (!session.neverRan) return this.#nowRunning("the daemon came back", this.#quietSince());
+    if (!session.neverRan) return this.#nowRunning("the daemon came back", quietSince(this.#journal));
     await this.#detach(session);
     await this.#boot("the boot was interrupted by the end of the last daemon");
   }
@@ -133,6 +132,7 @@ export class Transitions {
     await this.#memory.end();
     await this.#session.machine.resume();
     await this.#connect(this.#session);
+    await sendsDone();
     this.#nowRunning(reason);
   }
 
@@ -265,14 +265,6 @@ export class Transitions {
     const restartAt = new Date(Date.now() + waitMs).toISOString();
     this.#nowStopped({ ...patch, restartAt }, `${reason}; starts again in ${waitMs / 1000} s (restart: ${restart})`);
     if (!this.#deps.isRemoved()) this.#deps.restarts.arm(waitMs);
-  }
-
-  /** While there was no daemon, nobody heard the heartbeats: before it counts as idle, one is waited for. */
-  #quietSince(): number {
-    const { spec } = this.#record;
-    const limit = seconds(spec.pause_after_idle_s) ?? 0;
-    const heard = spec.idle_policy === "default" ? Date.now() - limit + Math.min(limit, HEARTBEAT_GRACE_MS) : 0;
-    return Math.max(Date.parse(this.#journal.seen.lastActiveAt), heard);
   }
 
   #newSession(machine: Machine, observer: HarnessObserver, token: TokenKeeper): BootSession {

@@ -1,16 +1,18 @@
 import net from "node:net";
 import { AegisError } from "@aegis/protocol/errors";
+import type { Knock } from "../core/dial-port.ts";
 import type { EndpointRecord } from "../core/instance-record.ts";
 import type { Ingress } from "../core/ingress.ts";
 import type { OpenConnection } from "../core/open-connection.ts";
 import { unavailablePage } from "./unavailable-page.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { splice } from "./splice.ts";
 
 type GuestEndpoint = Pick<EndpointRecord, "guestPort" | "protocol">;
 
 export interface ConnectTarget {
   /** A connection to a port inside an instance, which it wakes. */
-  connect(instanceId: string, endpoint: GuestEndpoint, signal: AbortSignal): Promise<OpenConnection>;
+  connect(instanceId: string, endpoint: GuestEndpoint, knock: Knock): Promise<OpenConnection>;
 }
 
 /** Public ports on loopback, each for one guest port of one instance. */
@@ -54,8 +56,13 @@ export class PublicPorts implements Ingress {
     socket.on("error", () => socket.destroy());
     socket.once("close", () => gone.abort());
     try {
-      const connection = await this.#target.connect(instanceId, endpoint, gone.signal);
+      const ahead = new ReadAhead(socket);
+      const knock = { signal: gone.signal, early: ahead.take };
+      const connection = await this.#target.connect(instanceId, endpoint, knock);
       if (socket.destroyed) return void connection.stream.destroy();
+      const { all, left } = ahead.end();
+      if (all.length > 0) connection.fromOutside(all);
+      if (left.length > 0) connection.stream.write(left);
       socket.on("data", (chunk: Buffer) => connection.fromOutside(chunk));
       splice(socket, connection.stream);
     } catch (error) {

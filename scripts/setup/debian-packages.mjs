@@ -14,6 +14,7 @@ const FOR_RUNNING = [
   ["tini", "tini-static", "first process of an instance"],
   ["nftables", "nft", "keeps instances apart"],
   ["iproute2", "ip", "gives instances a network"],
+  ["e2fsprogs", "mkfs.ext4", "gives each instance a disk of its own"],
   ["mmdebstrap", "mmdebstrap", "builds the claw image"],
   ["ca-certificates", "update-ca-certificates", "trusts registries"],
 ];

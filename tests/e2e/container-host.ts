@@ -9,6 +9,7 @@ import {
   ContainerDriver,
   type ContainerDriverOptions,
 } from "../../packages/daemon/src/drivers/container/container-driver.ts";
+import { loopDevicesOf } from "./loop-devices.ts";
 import { makeBusyboxRootfs } from "./busybox-image.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -53,6 +54,7 @@ export class ContainerHost {
       rootfs: this.rootfs,
       user: "",
       memoryMb: 128,
+      diskMb: 1024,
       vcpus: 1,
       readOnlyRoot: false,
       network: { mode: "open" },
@@ -78,6 +80,7 @@ export class ContainerHost {
         : [`claim of block ${block}`, ...table.filter((line) => line.endsWith(`aegis_${block}`))]),
       ...mounts.filter((line) => line.includes(this.home) || line.includes(this.homeKey)),
       ...this.#cgroups(),
+      ...loopDevicesOf(this.home),
       ...(existsSync(`/run/aegis/${this.homeKey}`) ? [`/run/aegis/${this.homeKey}`] : []),
     ];
   }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { loopDevicesOf } from "./loop-devices.ts";
 
 const CLAIMS = "/run/aegis/net";
 const LOOKS = 100;
@@ -41,6 +42,7 @@ export class HostLeftovers {
       ...this.#mounts(),
       ...this.#network(),
       ...this.#cgroups(),
+      ...loopDevicesOf(this.#home),
       ...[`/run/aegis/${this.#key}`, this.#home].filter((path) => existsSync(path)),
       ...this.#claims(),
     ];

@@ -18,6 +18,7 @@ export const anInstance = (fields: Partial<InstanceView> = {}): InstanceView => 
   restart_at: null,
   pause_hook: null,
   memory_mb: 512,
+  disk_mb: 10_240,
   vcpus: 1,
   network: { mode: "open" },
   driver: "container",
@@ -35,6 +36,13 @@ export const anInstance = (fields: Partial<InstanceView> = {}): InstanceView => 
   lease_held: false,
   lease_reason: null,
   lease_expires_at: null,
-  stats: { memory_bytes: 5_000_000, resident_bytes: 4_000_000, swapped_bytes: 0, cpu_ms: 1500, processes: 3 },
+  stats: {
+    memory_bytes: 5_000_000,
+    resident_bytes: 4_000_000,
+    swapped_bytes: 0,
+    cpu_ms: 1500,
+    processes: 3,
+    disk_bytes: 250_000,
+  },
   ...fields,
 });

@@ -21,7 +21,7 @@ describe("instance start", () => {
 
   it("turns every option into a field", async () => {
     const line =
-      "instance start --name web --image node:24 --memory 2g --vcpus 1.5 --expose 8080:80 --expose 81/tcp --secret A " +
+      "instance start --name web --image node:24 --memory 2g --disk 20g --vcpus 1.5 --expose 8080:80 --expose 81/tcp --secret A " +
       "--secret B=c --workspace ./site --env X=1 --env Y=a=b --idle-timeout 90s --stop-after never --idle-policy leases_only --restart always --read-only --network allow=API.example.com:443,*.example.org -- sleep 5";
     expect(await run(line)).toEqual({
       code: 0,
@@ -33,6 +33,7 @@ describe("instance start", () => {
       command: ["sleep", "5"],
       image_ref: "node:24",
       memory_mb: 2048,
+      disk_mb: 20_480,
       vcpus: 1.5,
       exposes: [
         { port: 80, public_port: 8080 },

@@ -86,6 +86,8 @@ export const Binding = Type.Object(
 );
 export type Binding = Static<typeof Binding>;
 
+const DiskMb = Type.Integer({ minimum: 64, maximum: 4_194_304 });
+
 const specFields = {
   command: Type.Optional(Command),
   image_ref: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
@@ -95,6 +97,8 @@ const specFields = {
   exposes: Type.Optional(Type.Array(Type.Union([Port, ExposeRequest]), { maxItems: 64 })),
   memory_mb: Type.Optional(Type.Integer({ minimum: 16, maximum: 1_048_576 })),
   vcpus: Type.Optional(Type.Number({ minimum: 0.1, maximum: 256 })),
+  /** all that the instance may write outside of its workspace, what the file system itself needs included */
+  disk_mb: Type.Optional(DiskMb),
   idle_policy: Type.Optional(IdlePolicy),
   pause_after_idle_s: Type.Optional(Seconds),
   stop_after_paused_s: Type.Optional(Seconds),
@@ -137,6 +141,8 @@ export const UpdateInstance = Type.Object(
     stop_after_paused_s: Type.Optional(Seconds),
     restart: Type.Optional(RestartPolicy),
     pause_hook: Type.Optional(Type.Union([PauseHook, Type.Null()])),
+    /** larger than before only; from the next boot on */
+    disk_mb: Type.Optional(DiskMb),
   },
   { additionalProperties: false },
 );
@@ -186,6 +192,8 @@ export const InstanceStats = Type.Object({
   swapped_bytes: Type.Integer(),
   cpu_ms: Type.Integer(),
   processes: Type.Integer(),
+  /** what its disk takes of the host's, without the workspace; null where the backend gives the disk no bound */
+  disk_bytes: Type.Union([Type.Integer(), Type.Null()]),
 });
 export type InstanceStats = Static<typeof InstanceStats>;
 
@@ -219,6 +227,7 @@ export const InstanceView = Type.Object({
   restart_at: Nullable(Type.String()),
   pause_hook: Nullable(PauseHook),
   memory_mb: Type.Integer(),
+  disk_mb: Type.Integer(),
   vcpus: Type.Number(),
   network: NetworkPolicy,
   driver: DriverName,

@@ -64,12 +64,12 @@ describe("a disk that fails", () => {
     const { aegis } = disk;
     const { id } = await aegis.boot({ command: ["sleep", "infinity"] });
     await disk.kill9();
-    disk.mount("remount,ro");
+    disk.mount("remount,bind,ro");
     const said = await disk.failingStart();
     expect(said).toMatch(/read-only/i);
     expect(said).not.toMatch(/ {4}at /);
     expect(disk.processes(id)).toBeGreaterThan(0);
-    disk.mount("remount,rw");
+    disk.mount("remount,bind,rw");
     await disk.start();
     expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running" });
     expect(await aegis.sh(id, "echo fine")).toBe("fine");
@@ -216,7 +216,7 @@ class SmallDisk {
   }
 
   async remove(): Promise<void> {
-    this.mount("remount,rw");
+    this.mount("remount,bind,rw");
     rmSync(join(this.#folder, "filler"), { force: true });
     if (this.#daemon === null || this.#daemon.ended) await this.start();
     await this.aegis.client.shutdown({ stopInstances: true });

@@ -5,7 +5,7 @@ import { checkSwap } from "./swap.ts";
 const NEEDED_CONTROLLERS = ["memory", "cpu", "freezer"];
 
 /** What the kernel has to offer for isolation, limits and pauses. */
-export const checkKernel = (): Finding[] => [cgroups(), userNamespaces(), overlay(), checkSwap(), kvm()];
+export const checkKernel = (): Finding[] => [cgroups(), userNamespaces(), overlay(), loopDevices(), checkSwap(), kvm()];
 
 function cgroups(): Finding {
   const unified = read("/sys/fs/cgroup/cgroup.controllers");
@@ -36,6 +36,15 @@ function userNamespaces(): Finding {
 function overlay(): Finding {
   if (/\boverlay$/m.test(read("/proc/filesystems") ?? "")) return good("overlayfs", "available");
   return weak("overlayfs", "not loaded yet", "modprobe overlay, if instances do not start");
+}
+
+function loopDevices(): Finding {
+  if (existsSync("/dev/loop-control")) return good("loop devices", "available");
+  return weak(
+    "loop devices",
+    "none: instances run without a disk limit",
+    "modprobe loop, or allow them to this machine",
+  );
 }
 
 function kvm(): Finding {

@@ -18,6 +18,7 @@ const TOOLS: Tool[] = [
   { command: "tini-static", args: ["--version"], package: "tini" },
   { command: "nft", args: ["--version"], package: "nftables" },
   { command: "ip", args: ["-V"], package: "iproute2" },
+  { command: "mkfs.ext4", args: ["-V"], package: "e2fsprogs", loses: "instances run without a disk limit" },
   { command: "mmdebstrap", args: ["--version"], package: "mmdebstrap", loses: "no local build of the claw image" },
 ];
 

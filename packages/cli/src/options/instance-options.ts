@@ -14,6 +14,7 @@ export interface InstanceOptions extends PowerOptions {
   name?: string;
   image?: string;
   memory?: number;
+  disk?: number;
   vcpus?: number;
   expose?: ExposeRequest[];
   secret?: string[];
@@ -29,6 +30,7 @@ export const addInstanceOptions = (command: Command): Command =>
       .option("--name <name>", "a name for it; else it gets one")
       .option("--image <ref>", "OCI image, as in node:24; else the default image")
       .option("--memory <size>", "at most so much memory, as in 512m or 2g (default 512m)", memory)
+      .option("--disk <size>", "may write at most so much, without the workspace (default 10g)", memory)
       .option("--vcpus <n>", "at most so many CPUs (default 1)", positiveNumber)
       .option("--expose <public:guest>", "a public port for a port of it; again for more", exposes)
       .option("--secret <name>", 'give it a stored secret, ENV=name to rename, "*" all; again for more', collect)
@@ -49,6 +51,7 @@ export function createBody(options: InstanceOptions, command: string[], cwd: str
   if (command.length > 0) body.command = command;
   if (options.image !== undefined) body.image_ref = options.image;
   if (options.memory !== undefined) body.memory_mb = options.memory;
+  if (options.disk !== undefined) body.disk_mb = options.disk;
   if (options.vcpus !== undefined) body.vcpus = options.vcpus;
   if (options.expose !== undefined) body.exposes = options.expose;
   if (options.secret !== undefined) body.secrets = options.secret;

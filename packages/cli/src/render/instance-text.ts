@@ -44,7 +44,7 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
     ["exit code", one.exit_code === null ? null : String(one.exit_code)],
     ["command", one.command.map(quoted).join(" ")],
     ["image", one.image_ref + (one.image_digest === null ? "" : `  ${palette.dim(one.image_digest)}`)],
-    ["size", `${one.memory_mb} MB, ${one.vcpus} vcpus, ${one.driver}`],
+    ["size", `${one.memory_mb} MB, ${one.vcpus} vcpus, ${one.disk_mb} MB of disk, ${one.driver}`],
     ["uses", one.stats === null ? null : usageText(one.stats)],
     ["network", networkText(one.network)],
     ["workspace", one.workspace],
@@ -80,7 +80,7 @@ export function powerText(one: InstanceView): string {
 }
 
 const usageText = (stats: InstanceStats) =>
-  `${humanSize(stats.memory_bytes)}${stats.swapped_bytes === 0 ? "" : ` (${humanSize(stats.swapped_bytes)} swapped out)`}, ${(stats.cpu_ms / 1000).toFixed(1)} s of CPU, ${stats.processes} processes`;
+  `${humanSize(stats.memory_bytes)}${stats.swapped_bytes === 0 ? "" : ` (${humanSize(stats.swapped_bytes)} swapped out)`}, ${(stats.cpu_ms / 1000).toFixed(1)} s of CPU, ${stats.processes} processes${stats.disk_bytes === null ? "" : `, ${humanSize(stats.disk_bytes)} of disk`}`;
 
 /** Docker's own registry and namespace are not worth their room. */
 export const shortRef = (ref: string) => ref.replace(/^docker\.io\/(library\/)?/, "");

@@ -52,6 +52,7 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
       rootfs: image.rootfs,
       user: image.config.user,
       memoryMb: record.spec.memory_mb,
+      diskMb: record.spec.disk_mb,
       vcpus: record.spec.vcpus,
       readOnlyRoot: record.spec.read_only_root,
       network: record.spec.network,

@@ -8,6 +8,8 @@ export interface DriverFeatures {
   pauseKeepsMemory: boolean;
   hibernates: boolean;
   limitsMemory: boolean;
+  /** what an instance writes is bounded by its `diskMb` */
+  limitsDisk: boolean;
   filtersNetwork: boolean;
   /** memory of a paused machine goes back to the host; changes with the host's swap */
   reclaimsMemory: boolean;
@@ -24,6 +26,8 @@ export interface MachineSpec {
   /** `uid[:gid]` or a name from the image's config; empty is root */
   user: string;
   memoryMb: number;
+  /** all that the machine may write outside of its workspace; the disk of an earlier boot grows, and never shrinks */
+  diskMb: number;
   vcpus: number;
   readOnlyRoot: boolean;
   /** checked; entries as `formatAllowEntry` writes them */

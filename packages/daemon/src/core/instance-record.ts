@@ -20,6 +20,7 @@ export interface InstanceSpec {
   /** a name, or an absolute host path */
   workspace: string | null;
   memory_mb: number;
+  disk_mb: number;
   vcpus: number;
   idle_policy: IdlePolicy;
   pause_after_idle_s: number | null;

@@ -11,6 +11,7 @@ export interface SpecDefaults {
 
 const DEFAULT_MEMORY_MB = 512;
 const DEFAULT_VCPUS = 1;
+export const DEFAULT_DISK_MB = 10_240;
 const DEFAULT_PAUSE_AFTER_IDLE_S = 60;
 const DEFAULT_STOP_AFTER_PAUSED_S = 300;
 
@@ -37,6 +38,7 @@ export function toSpec(
     workspace: body.workspace ?? null,
     memory_mb: body.memory_mb ?? DEFAULT_MEMORY_MB,
     vcpus: body.vcpus ?? DEFAULT_VCPUS,
+    disk_mb: body.disk_mb ?? DEFAULT_DISK_MB,
     idle_policy: body.idle_policy ?? "default",
     pause_after_idle_s: or(body.pause_after_idle_s, DEFAULT_PAUSE_AFTER_IDLE_S),
     stop_after_paused_s: or(body.stop_after_paused_s, DEFAULT_STOP_AFTER_PAUSED_S),
@@ -56,6 +58,12 @@ export function checkedHook(hook: PauseHook | null): PauseHook | null {
   checkCall("pause_hook", hook);
   if (hook.resume !== undefined) checkCall("pause_hook.resume", hook.resume);
   return hook;
+}
+
+/** @throws AegisError `invalid_request` for a disk that would shrink */
+export function checkDiskGrows(fromMb: number, toMb: number): void {
+  if (toMb >= fromMb) return;
+  throw new AegisError("invalid_request", `A disk can only grow: disk_mb is ${fromMb} now, ${toMb} is less.`);
 }
 
 function checkCall(field: string, { command, http }: HookCall): void {

@@ -34,6 +34,7 @@ export function toInstanceView(parts: ViewParts): InstanceView {
     restart_at: observation.restartAt,
     pause_hook: spec.pause_hook,
     memory_mb: spec.memory_mb,
+    disk_mb: spec.disk_mb,
     vcpus: spec.vcpus,
     network: spec.network,
     driver: spec.driver,

@@ -20,7 +20,7 @@ import type { ExecSession } from "./harness.ts";
 import type { Ingress } from "./ingress.ts";
 import { InstanceJournal } from "./instance-journal.ts";
 import type { InstanceRecord, InstanceSpec } from "./instance-record.ts";
-import { checkedHook } from "./instance-spec.ts";
+import { checkDiskGrows, checkedHook } from "./instance-spec.ts";
 import { toInstanceView } from "./instance-view.ts";
 import { LeaseBook } from "./lease-book.ts";
 import { Lifecycle } from "./lifecycle.ts";
@@ -160,6 +160,7 @@ export class Instance {
   update(body: UpdateInstance): InstanceView {
     if (this.removed) throw new AegisError("instance_deleted", `${this.handle} was deleted.`);
     if (body.pause_hook !== undefined) checkedHook(body.pause_hook);
+    if (body.disk_mb !== undefined) checkDiskGrows(this.record.spec.disk_mb, body.disk_mb);
     if (Object.keys(body).length > 0) this.#journal.update(body);
     this.#life.respec();
     return this.view();

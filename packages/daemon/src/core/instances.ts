@@ -213,12 +213,13 @@ export class Instances {
   }
 
   /**
-   * Stops an instance and gives it another spec; id, children, workspace and the public ports of what stays exposed are
-   * kept. It is left stopped.
+   * Stops an instance and gives it another spec; id, children, workspace, disk and the public ports of what stays exposed
+   * are kept. It is left stopped.
    * @throws AegisError what {@link create} throws, and then nothing is changed
    */
   async replace(instance: Instance, body: CreateInstance): Promise<void> {
-    const spec = toSpec(body, body.bindings ?? [], this.#defaults);
+    const wanted = toSpec(body, body.bindings ?? [], this.#defaults);
+    const spec = { ...wanted, disk_mb: Math.max(wanted.disk_mb, instance.record.spec.disk_mb) };
     const exposes = toExposes(body);
     if (spec.workspace !== null) this.#deps.workspaces.check(spec.workspace);
     this.#checkSecrets(spec);

@@ -9,6 +9,7 @@ import type {
   LeaseRecord,
   Observation,
 } from "../core/instance-record.ts";
+import { DEFAULT_DISK_MB } from "../core/instance-spec.ts";
 import { KEPT_POWER } from "../core/power-history.ts";
 import type { NumberedPowerEntry, Store, StoredInstance } from "../core/store.ts";
 import { writing } from "./database.ts";
@@ -37,7 +38,7 @@ const toLease = (row: Row): LeaseRecord => ({
 
 /** What observations that an older daemon wrote lack. */
 const newInObservation = { wanted: "stopped", pausedAt: null, hostBoot: null, restartAt: null, agreed: null } as const;
-const newInSpec = { restart: "no", pause_hook: null, network: { mode: "open" } } as const;
+const newInSpec = { restart: "no", pause_hook: null, network: { mode: "open" }, disk_mb: DEFAULT_DISK_MB } as const;
 
 const toPower = (row: Row): NumberedPowerEntry => ({
   seq: Number(row["seq"]),

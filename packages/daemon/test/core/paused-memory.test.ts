@@ -12,6 +12,7 @@ async function machineWith(reclaim: (signal: AbortSignal) => Promise<ReclaimOutc
     readOnlyRoot: false,
     network: { mode: "open" },
     workspace: null,
+    diskMb: 64,
   });
   return Object.assign(machine, { reclaim });
 }

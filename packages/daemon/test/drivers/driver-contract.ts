@@ -42,6 +42,7 @@ export function driverContract(name: string, makeDriver: () => Promise<DriverUnd
       rootfs: "/nonexistent",
       user: "",
       memoryMb: 128,
+      diskMb: 1024,
       vcpus: 1,
       readOnlyRoot: false,
       network: { mode: "open" },

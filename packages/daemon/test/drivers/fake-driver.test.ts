@@ -15,6 +15,7 @@ const spec: MachineSpec = {
   hostname: "one",
   rootfs: "/",
   user: "",
+  diskMb: 1024,
   memoryMb: 64,
   vcpus: 1,
   readOnlyRoot: false,

@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { CgroupLayout } from "../../../../packages/daemon/src/drivers/container/cgroup-layout.ts";
+import { openDisk } from "../../../../packages/daemon/src/drivers/container/instance-disk.ts";
 import {
   fillBootFolder,
   freshFolder,
-  makeDisk,
+  linkDisk,
 } from "../../../../packages/daemon/src/drivers/container/machine-folder.ts";
 import type { RuntimeName } from "../../../../packages/daemon/src/drivers/container/oci-runtime.ts";
 import { firstByte } from "../first-byte.ts";
@@ -54,9 +55,9 @@ export class RawContainer {
     const { setup, address, gateway, name } = this.#parts;
     const disk = join(this.#folder, "disk");
     await freshFolder(this.#folder);
-    await makeDisk(disk);
+    await linkDisk(this.#folder, await openDisk(disk, this.#folder, { asImage: false, sizeMb: 0 }));
     const config = rawConfig({ ...this.#parts, folder: this.#folder, cgroup: this.#cgroup });
-    await fillBootFolder(this.#folder, { rootfs: setup.rootfs, disk, config, hostname: name, address, gateway });
+    await fillBootFolder(this.#folder, { rootfs: setup.rootfs, config, hostname: name, address, gateway });
   }
 
   async boot(): Promise<number> {

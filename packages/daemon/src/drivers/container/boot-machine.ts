@@ -7,8 +7,10 @@ import { isHybrid, type CgroupLayout, type MemoryLimits } from "./cgroup-layout.
 import { ContainerMachine } from "./container-machine.ts";
 import { probeHarness } from "./harness-probe.ts";
 import { listenForHarness, type ListeningSocket } from "./harness-socket.ts";
+import { diskImageBytes } from "./disk-image.ts";
 import { imageUser } from "./image-user.ts";
-import { fillBootFolder, freshFolder, makeDisk } from "./machine-folder.ts";
+import { imagePath, openDisk, type InstanceDisk } from "./instance-disk.ts";
+import { fillBootFolder, freshFolder, linkDisk } from "./machine-folder.ts";
 import type { BootPlace } from "./machine-places.ts";
 import type { MemoryReclaim } from "./memory-reclaim.ts";
 import { writeMachineRecord } from "./machine-record.ts";
@@ -29,6 +31,8 @@ export interface BootHost {
   hasIpv6: boolean;
   owner: HostUser;
   reclaim: MemoryReclaim;
+  /** whether disks are images, so that they have a bound */
+  mountsImages: boolean;
 }
 
 const PROBE_MS = 20_000;
@@ -39,15 +43,20 @@ export const socketPath = (folder: string): string => join(folder, "harness.sock
 export async function bootMachine(
   host: BootHost,
   place: BootPlace,
-  disk: string,
+  diskFolder: string,
   spec: MachineSpec,
   signal?: AbortSignal,
 ): Promise<ContainerMachine> {
   await freshFolder(place.folder);
-  await Promise.all([writeBootFiles(host, place, disk, spec), makeDisk(disk), place.cgroup.createV2()]);
+  const [disk] = await Promise.all([
+    openDisk(diskFolder, place.folder, { asImage: host.mountsImages, sizeMb: spec.diskMb }),
+    writeBootFiles(host, place, spec),
+    place.cgroup.createV2(),
+  ]);
+  await linkDisk(place.folder, disk);
   signal?.throwIfAborted();
   const socket = await listenForHarness(socketPath(place.folder));
-  const output = await bootWith(host, place, spec, socket);
+  const output = await bootWith(host, place, spec, disk, socket);
   try {
     const identity = await findInit(host, place, output);
     const { instanceId, boot } = spec;
@@ -65,6 +74,7 @@ export async function bootMachine(
       record,
       cgroup,
       socketPath: socketPath(place.folder),
+      diskBytes: () => diskImageBytes(imagePath(diskFolder)),
       reclaim: (stop) => host.reclaim.run(place, stop),
       release,
     });
@@ -78,7 +88,7 @@ export async function bootMachine(
   }
 }
 
-async function writeBootFiles(host: BootHost, place: BootPlace, disk: string, spec: MachineSpec): Promise<void> {
+async function writeBootFiles(host: BootHost, place: BootPlace, spec: MachineSpec): Promise<void> {
   const user = await imageUser(spec.rootfs, spec.user);
   const config = ociConfig({
     hostname: spec.hostname,
@@ -101,7 +111,7 @@ async function writeBootFiles(host: BootHost, place: BootPlace, disk: string, sp
   });
   const address = host.block.address(place.slot);
   const { gateway } = host.block;
-  await fillBootFolder(place.folder, { ...spec, disk, config, address, gateway });
+  await fillBootFolder(place.folder, { ...spec, config, address, gateway });
 }
 
 /** The host's own end of the socket goes before anybody dials: it would take a connection that is the harness's. */
@@ -109,16 +119,23 @@ async function bootWith(
   host: BootHost,
   place: BootPlace,
   spec: MachineSpec,
+  disk: InstanceDisk,
   socket: ListeningSocket,
 ): Promise<BootOutput> {
   try {
-    return await runScript(host, place, spec, socket);
+    return await runScript(host, place, spec, disk, socket);
   } finally {
     await socket.close();
   }
 }
 
-function runScript(host: BootHost, place: BootPlace, spec: MachineSpec, socket: ListeningSocket): Promise<BootOutput> {
+function runScript(
+  host: BootHost,
+  place: BootPlace,
+  spec: MachineSpec,
+  disk: InstanceDisk,
+  socket: ListeningSocket,
+): Promise<BootOutput> {
   const hybrid = isHybrid(host.layout);
   return runBootScript({
     folder: place.folder,
@@ -130,6 +147,7 @@ function runScript(host: BootHost, place: BootPlace, spec: MachineSpec, socket: 
     interfaceName: host.block.interfaceName(place.slot),
     gateway: host.block.gateway,
     address: host.block.address(place.slot),
+    diskImage: disk.image ?? "",
     listenFd: socket.fd,
   });
 }

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { AegisError } from "@aegis/protocol/errors";
 import { BOOT_NAME, BOOT_SCRIPT } from "./boot-script.ts";
+import { diskFull, saysDiskFull } from "./disk-full.ts";
 
 export interface BootArguments {
   folder: string;
@@ -15,6 +16,8 @@ export interface BootArguments {
   interfaceName: string;
   gateway: string;
   address: string;
+  /** empty for none */
+  diskImage: string;
   /** descriptor of the harness's listening socket */
   listenFd: number;
 }
@@ -36,7 +39,7 @@ export interface BootOutput {
 export async function runBootScript(boot: BootArguments): Promise<BootOutput> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const args = [boot.folder, boot.runtime, boot.containerId, boot.v2Group, boot.hiddenV2];
-  args.push(boot.workspace, boot.interfaceName, boot.gateway, boot.address);
+  args.push(boot.workspace, boot.interfaceName, boot.gateway, boot.address, boot.diskImage);
   const child = spawn("unshare", ["-m", "sh", "-c", BOOT_SCRIPT, BOOT_NAME, ...args], {
     stdio: ["ignore", "ignore", "pipe", boot.listenFd, "pipe"],
     detached: true,
@@ -79,11 +82,7 @@ function killGroup(child: ChildProcess): void {
 }
 
 function bootFailed(said: string): AegisError {
-  if (/no space left on device|disk quota exceeded/i.test(said))
-    return new AegisError(
-      "disk_full",
-      "The instance cannot start: the disk is full. Free some space and start it again.",
-    );
+  if (saysDiskFull(said)) return diskFull();
   return new AegisError(
     "driver_failed",
     `The instance cannot start: ${said || `nothing came of it for ${DEADLINE_MS / 1000} s`}`,

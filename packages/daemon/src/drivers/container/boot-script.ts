@@ -1,3 +1,5 @@
+import { ATTACH_DISK } from "./attach-disk.ts";
+
 /** What the script calls itself: so a later daemon finds one that its own has left. */
 export const BOOT_NAME = "aegis-boot";
 
@@ -11,14 +13,16 @@ export const BOOT_NAME = "aegis-boot";
  *
  *  1 boot folder           5 v2 mount point to hide, or ""     8 address of the gateway
  *  2 runtime               6 workspace, or ""                  9 address of the instance
- *  3 container id          7 network interface on the host
+ *  3 container id          7 network interface on the host    10 image of the disk, or ""
  *  4 v2 group to start in, or ""
  */
 export const BOOT_SCRIPT = `
 set -eu
+${ATTACH_DISK}
 cd "$1"
 if [ -n "$4" ]; then echo 0 > "$4/cgroup.procs"; fi
 if [ -n "$5" ]; then umount "$5"; fi
+if [ -n "\${10}" ]; then attach_disk "\${10}"; fi
 mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work,nosuid,nodev overlay rootfs
 if [ -n "$6" ]; then mount --bind -o nosuid,nodev "$6" workspace; fi
 "$2" --log runtime.log --root state run --bundle . --detach --preserve-fds 1 --pid-file pid "$3" \\
@@ -40,4 +44,5 @@ link set eth0 up
 route add $8/32 dev eth0
 route add default via $8 dev eth0
 END
+wait
 `;

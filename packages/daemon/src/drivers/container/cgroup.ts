@@ -132,7 +132,7 @@ export class Cgroup {
     return group === null ? 0 : (field(await read(join(group, "pids.events")), "max") ?? 0);
   }
 
-  async stats(): Promise<InstanceStats> {
+  async stats(): Promise<Omit<InstanceStats, "disk_bytes">> {
     return {
       memory_bytes: await this.#memoryBytes(),
       ...(await this.#memoryParts()),

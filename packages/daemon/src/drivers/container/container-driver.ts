@@ -4,10 +4,14 @@ import type { Driver, DriverFeatures, Machine, MachineSpec } from "../../core/dr
 import { bootMachine, socketPath, type BootHost } from "./boot-machine.ts";
 import { Cgroup } from "./cgroup.ts";
 import { ContainerMachine } from "./container-machine.ts";
+import { diskFull } from "./disk-full.ts";
+import { diskImageBytes } from "./disk-image.ts";
 import { DnsForwarder } from "./dns/dns-forwarder.ts";
 import { UpstreamResolvers } from "./dns/upstream-resolvers.ts";
 import { prepareHost } from "./host-preparation.ts";
 import { MAX_SOCKET_PATH } from "./harness-socket.ts";
+import { whyNoDiskImages } from "./disk-image-probe.ts";
+import { imagePath } from "./instance-disk.ts";
 import { hostBootId } from "./process-identity.ts";
 import { MachinePlaces } from "./machine-places.ts";
 import { MemoryReclaim } from "./memory-reclaim.ts";
@@ -80,7 +84,15 @@ export class ContainerDriver implements Driver {
   get features(): DriverFeatures {
     const limitsMemory = this.#started?.host.limits.memory ?? false;
     const reclaimsMemory = limitsMemory && this.#reclaim.works;
-    return { pauseKeepsMemory: true, hibernates: false, limitsMemory, filtersNetwork: true, reclaimsMemory };
+    const limitsDisk = this.#started?.host.mountsImages ?? false;
+    return {
+      pauseKeepsMemory: true,
+      hibernates: false,
+      limitsMemory,
+      limitsDisk,
+      filtersNetwork: true,
+      reclaimsMemory,
+    };
   }
 
   hostBoot(): Promise<string> {
@@ -93,13 +105,18 @@ export class ContainerDriver implements Driver {
     const prepared = await prepareHost({ runFolder: this.#runFolder, groupPath, harnessDir, runtime });
     const group = new Cgroup(prepared.layout, groupPath);
     const places = new MachinePlaces(this.#runFolder, group, this.#network);
-    const block = await this.#network.start();
+    const [block, noImages] = await Promise.all([this.#network.start(), whyNoDiskImages(this.#data)]);
     const dns = await this.#startDns().catch(async (error: unknown) => {
       await this.#network.close();
       await places.close();
       throw error;
     });
-    this.#started = { host: { ...prepared, block, harnessDir, owner, reclaim: this.#reclaim }, places, dns };
+    this.#started = {
+      host: { ...prepared, block, harnessDir, owner, reclaim: this.#reclaim, mountsImages: noImages === null },
+      places,
+      dns,
+    };
+    if (noImages !== null) log(`this host mounts no disk images (${noImages}): instances run without a disk limit`);
     if (!prepared.limits.memory) log("this host has no memory control group: instances run without a memory limit");
   }
 
@@ -158,6 +175,7 @@ export class ContainerDriver implements Driver {
         record,
         cgroup,
         socketPath: socketPath(folder),
+        diskBytes: () => diskImageBytes(imagePath(this.#disk(record.instanceId))),
         reclaim: (signal) => this.#reclaim.run(place, signal),
         release,
       });
@@ -200,7 +218,11 @@ export class ContainerDriver implements Driver {
   }
 
   #disk(instanceId: string): string {
-    return join(this.#options.home, "data", "instances", instanceId, "disk");
+    return join(this.#data, "instances", instanceId, "disk");
+  }
+
+  get #data(): string {
+    return join(this.#options.home, "data");
   }
 
   #checked(instanceId: string): string {
@@ -216,11 +238,6 @@ export class ContainerDriver implements Driver {
 
 function toAegisError(error: unknown, signal?: AbortSignal): unknown {
   if (signal?.aborted === true || error instanceof AegisError || !(error instanceof Error)) return error;
-  if ("code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT"))
-    return new AegisError(
-      "disk_full",
-      "The instance cannot start: the disk is full. Free some space and start it again.",
-      { cause: error },
-    );
+  if ("code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT")) return diskFull(error);
   return new AegisError("driver_failed", `The instance cannot start: ${error.message}`, { cause: error });
 }

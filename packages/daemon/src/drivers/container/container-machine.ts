@@ -11,6 +11,8 @@ export interface ContainerMachineParts {
   record: MachineRecord;
   cgroup: Cgroup;
   socketPath: string;
+  /** what its disk takes of the host's; null where the disk has no bound of its own */
+  diskBytes: () => Promise<number | null>;
   /** the machine is frozen while it runs */
   reclaim: (signal: AbortSignal) => Promise<ReclaimOutcome>;
   /** takes back what the host holds for the boot: network, control groups, boot files */
@@ -74,7 +76,7 @@ export class ContainerMachine implements Machine {
   }
 
   async stats(): Promise<InstanceStats> {
-    return this.#parts.cgroup.stats();
+    return { ...(await this.#parts.cgroup.stats()), disk_bytes: await this.#parts.diskBytes() };
   }
 
   reclaim(signal: AbortSignal): Promise<ReclaimOutcome> {

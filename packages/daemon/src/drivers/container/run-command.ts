@@ -6,6 +6,8 @@ const MAX_OUTPUT = 1024 * 1024;
 export interface CommandOptions {
   input?: string;
   timeoutMs?: number;
+  /** exit codes that are no failure; else 0 alone */
+  accepts?: readonly number[];
 }
 
 /**
@@ -14,6 +16,7 @@ export interface CommandOptions {
  */
 export async function runCommand(command: string, args: string[], options: CommandOptions = {}): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const { accepts = [0] } = options;
   const child = spawn(command, args, {
     stdio: ["pipe", "pipe", "pipe"],
     timeout: options.timeoutMs ?? 20_000,
@@ -23,7 +26,7 @@ export async function runCommand(command: string, args: string[], options: Comma
   const errors = collect(child.stderr);
   child.once("error", (error) => reject(failed(command, error.message)));
   child.once("close", (code, signal) => {
-    if (code === 0) resolve(output.text());
+    if (code !== null && accepts.includes(code)) resolve(output.text());
     else
       reject(failed(command, errors.text().trim() || (signal === null ? `exit code ${code}` : `ended by ${signal}`)));
   });

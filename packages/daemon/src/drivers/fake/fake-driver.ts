@@ -15,6 +15,7 @@ const allFeatures: DriverFeatures = {
   pauseKeepsMemory: true,
   hibernates: false,
   limitsMemory: true,
+  limitsDisk: true,
   filtersNetwork: true,
   reclaimsMemory: false,
 };

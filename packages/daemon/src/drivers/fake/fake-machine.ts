@@ -99,7 +99,7 @@ export class FakeMachine implements Machine {
 
   async stats(): Promise<InstanceStats> {
     return this.#alive
-      ? { memory_bytes: 8 * MB, resident_bytes: 4 * MB, swapped_bytes: 0, cpu_ms: 10, processes: 2 }
-      : { memory_bytes: 0, resident_bytes: 0, swapped_bytes: 0, cpu_ms: 0, processes: 0 };
+      ? { memory_bytes: 8 * MB, resident_bytes: 4 * MB, swapped_bytes: 0, cpu_ms: 10, processes: 2, disk_bytes: 8192 }
+      : { memory_bytes: 0, resident_bytes: 0, swapped_bytes: 0, cpu_ms: 0, processes: 0, disk_bytes: 8192 };
   }
 }

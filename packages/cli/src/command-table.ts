@@ -35,6 +35,11 @@ export const entries: Entry[] = [
   { name: "logs", summary: "what an instance has printed", load: () => import("./commands/logs.ts") },
   { name: "events", summary: "what happens, as it happens", load: () => import("./commands/events.ts") },
   {
+    name: "audit",
+    summary: "who did what, and what was refused",
+    load: () => import("./commands/audit.ts"),
+  },
+  {
     name: "instance",
     summary: "start, list and change instances",
     verbs: [

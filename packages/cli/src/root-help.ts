@@ -21,6 +21,7 @@ Instances
   exec [-it] NAME -- CMD                     a command in an instance; wakes it
   logs NAME [-f] [--tail N]                  what it printed
   events                                     what happens, as it happens
+  audit [-f] [--refused] | audit verify      who did what; is the log whole
 Secrets and images
   secret set | list | delete                 values go in and never come out
   image pull | import | list | delete        where instances boot from

@@ -24,6 +24,7 @@ const status = {
   instances: { starting: 0, running: 2, paused: 1, stopped: 0, failed: 0 },
   router_port: 8099,
   default_image: "docker.io/library/node:24",
+  audit: { last_seq: 7, problem: null, lost: 0 },
 };
 
 it("status says that it runs, and how", async () => {
@@ -137,4 +138,54 @@ it("times and sizes are for people", () => {
     "10 MB",
     "1.4 GB",
   ]);
+});
+
+it("the audit log is lines: who, what, on what, and why not", async () => {
+  const bot = { kind: "instance", instance_id: "inst-1", handle: "bot", boot: 2 };
+  const ts = "2026-01-31T11:59:00.000Z";
+  const entries = [
+    {
+      seq: 7,
+      ts,
+      actor: { kind: "host", uid: 1000 },
+      action: "instance.exec",
+      target: "inst-1",
+      decision: "allowed",
+      reason: null,
+      detail: "sh and 2 arguments",
+    },
+    {
+      seq: 8,
+      ts,
+      actor: bot,
+      action: "instance.create",
+      target: "big\u001b[2J\u0007",
+      decision: "refused",
+      reason: "too big",
+      more: 512,
+    },
+  ];
+  daemon.routes["GET /v1/audit"] = () => ({ lines: entries });
+  daemon.routes["GET /v1/instances"] = () => ({ body: [{ id: "inst-1", handle: "bot" }] });
+  expect((await run("audit --refused --since 2h --instance bot")).stdout.split("\n")).toEqual([
+    `${ts}  7  user 1000       allowed  instance.exec  bot (sh and 2 arguments)`,
+    `${ts}  8  bot, boot 2     refused  instance.create  big  and 511 more of the same: too big`,
+    "",
+  ]);
+  expect(daemon.calls.at(-1)?.query).toEqual({
+    limit: "1000",
+    instance: "bot",
+    decision: "refused",
+    since: new Date(NOW - 7_200_000).toISOString(),
+  });
+  expect((await run("audit --json")).stdout).toBe(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+  expect((await run("audit --since yesterday")).code).toBe(2);
+});
+
+it("a changed audit log is an error", async () => {
+  const whole = { entries: 9, files: 1, first_seq: 1, last_seq: 9, broken: null };
+  daemon.routes["GET /v1/audit/verify"] = () => ({ body: whole });
+  expect(await run("audit verify")).toMatchObject({ code: 0, stdout: "9 entries (1 to 9) in 1 files, unbroken\n" });
+  daemon.routes["GET /v1/audit/verify"] = () => ({ body: { ...whole, broken: "entry 3 is missing" } });
+  expect(await run("audit verify")).toMatchObject({ code: 1, stdout: expect.stringContaining("entry 3 is missing") });
 });

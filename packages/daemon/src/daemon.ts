@@ -56,7 +56,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   await driver.start();
   opened.defer(() => driver.close());
   await instances.reconcile();
-  const routerPort = await openRouter(instances, settings.routerPort, opened, log);
+  const routerPort = await openRouter(instances, settings.routerPort, state.audit, opened, log);
   const close = closer(opened.move(), instances);
   const startedAt = Date.now();
   const daemon = {
@@ -154,7 +154,7 @@ function makeInstances(
     },
     { defaults: { imageRef: settings.defaultImage, driver: driver.name } },
   );
-  const guestApi = new GuestApi(instances, logs, log);
+  const guestApi = new GuestApi(instances, logs, audit, log);
   return { instances, guestApi };
 }
 
@@ -183,12 +183,21 @@ function closer(opened: AsyncDisposableStack, instances: Instances): Closer {
 async function openRouter(
   instances: Instances,
   port: number,
+  audit: Audit,
   opened: AsyncDisposableStack,
   log: (message: string) => void,
 ): Promise<number | null> {
   const router = new HttpRouter({
     only: () => onlyHttp(instances),
     connectHttp: (name) => connectHttp(instances, name),
+    onForeignHost: (host, reason) =>
+      audit.record({
+        actor: { kind: "daemon" },
+        action: "router.request",
+        target: host,
+        decision: "refused",
+        reason,
+      }),
   });
   opened.defer(() => router.close());
   try {

@@ -1,5 +1,6 @@
 import type { AegisEvent } from "@aegis/protocol/event";
 import type { DaemonStatus } from "@aegis/protocol/instance";
+import { AuditApi } from "./audit-api.ts";
 import { ImagesApi } from "./images-api.ts";
 import { InstancesApi } from "./instances-api.ts";
 import { ndjson } from "./ndjson.ts";
@@ -11,6 +12,7 @@ export class AegisClient {
   readonly instances: InstancesApi;
   readonly images: ImagesApi;
   readonly secrets: SecretsApi;
+  readonly audit: AuditApi;
   readonly #http: UnixHttp;
 
   constructor(options: { socketPath: string }) {
@@ -18,6 +20,7 @@ export class AegisClient {
     this.instances = new InstancesApi(this.#http);
     this.images = new ImagesApi(this.#http);
     this.secrets = new SecretsApi(this.#http);
+    this.audit = new AuditApi(this.#http);
   }
 
   get socketPath(): string {

@@ -21,6 +21,7 @@ function statusText(status: DaemonStatus): string {
     ["backend", `${status.backend}${missing(status.capabilities)}`],
     ["router", status.router_port === null ? "none, its port is taken" : `http://127.0.0.1:${status.router_port}`],
     ["image", `${shortRef(status.default_image)} when none is named`],
+    ["audit log", status.audit.problem],
     ["home", status.home],
   ]);
 }

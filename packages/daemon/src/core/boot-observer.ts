@@ -1,4 +1,6 @@
 import type { HarnessNotifications, ProcessExit } from "@aegis/protocol/control";
+import { instanceActor } from "./audit.ts";
+import type { Audit } from "./audit.ts";
 import type { HarnessObserver, ReverseStream } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import { LogIntake } from "./log-intake.ts";
@@ -12,6 +14,7 @@ export interface BootObserverParts {
   journal: InstanceJournal;
   logs: Logs;
   tokens: TokenIssuer;
+  audit: Audit;
   warn: (message: string) => void;
   /** a process inside opened a stream, and its token was good */
   onStream: (request: HarnessNotifications["stream.open"], reverse: ReverseStream) => Promise<void>;
@@ -34,7 +37,12 @@ export function bootObserver(parts: BootObserverParts): HarnessObserver {
   });
   const onStreamOpened = async (request: HarnessNotifications["stream.open"], reverse: ReverseStream) => {
     const current = boot === journal.seen.boot && (await tokens.verify(request.token, id, boot));
-    if (!current) return reverse.refuse("the capability token is not that of this boot");
+    if (!current) {
+      const reason = "the capability token is not that of this boot";
+      const actor = instanceActor({ ...journal.record, boot });
+      parts.audit.record({ actor, action: "channel.open", target: id, decision: "refused", reason });
+      return reverse.refuse(reason);
+    }
     await parts.onStream(request, reverse);
   };
   return {

@@ -322,6 +322,7 @@ export class Transitions {
       journal: this.#journal,
       logs: this.#deps.logs,
       tokens: this.#deps.tokens,
+      audit: this.#deps.audit,
       warn: this.#deps.warn,
       onStream: this.#deps.onStream,
       onHeartbeat: this.#deps.onHeartbeat,

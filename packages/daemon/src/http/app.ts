@@ -45,7 +45,8 @@ function acceptEmptyJson(app: App): void {
     try {
       done(null, body === "" ? undefined : JSON.parse(String(body)));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      // the message may quote the body, and the body may hold a secret
+      const why = error instanceof Error ? error.message.replace(/, (\.{3})?".*$/s, "") : "it cannot be read";
       done(new AegisError("invalid_json", `The body is not valid JSON: ${why}.`));
     }
   });

@@ -7,8 +7,9 @@ import type { RawData, WebSocket } from "ws";
 import { AegisError } from "@aegis/protocol/errors";
 import { FrameDecoder, FrameType, MAX_FRAME_BYTES, encodeFrame } from "@aegis/protocol/exec-frame";
 import { ExecRequest } from "@aegis/protocol/instance";
-import type { Instance } from "../core/instance.ts";
+import type { Instance, RunningExec } from "../core/instance.ts";
 import { SerialQueue } from "../core/serial-queue.ts";
+import type { ExecAudit } from "./audit-execs.ts";
 
 const Query = Compile(
   Type.Object({
@@ -26,11 +27,13 @@ const HIGH_WATER_BYTES = 1024 * 1024;
 /** Interactive exec: `GET .../exec?request=<JSON>` with a WebSocket upgrade; binary messages are exec frames. */
 export class ExecSocket {
   readonly #find: (request: http.IncomingMessage, idOrHandle: string) => Instance;
+  readonly #audit: ExecAudit;
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES + 16 });
 
   /** @param find the instance that the caller may reach under that name; throws AegisError */
-  constructor(find: (request: http.IncomingMessage, idOrHandle: string) => Instance) {
+  constructor(find: (request: http.IncomingMessage, idOrHandle: string) => Instance, audit: ExecAudit) {
     this.#find = find;
+    this.#audit = audit;
   }
 
   attach(server: http.Server): void {
@@ -59,7 +62,7 @@ export class ExecSocket {
       client.pause();
     };
     client.on("message", keep);
-    const { execId, session, release } = await this.#find(request, name).exec(exec, { cols, rows });
+    const { execId, session, release } = await this.#start(request, name, exec, { cols, rows });
     client.once("close", () => session.close());
     try {
       client.send(JSON.stringify({ exec_id: execId, started_at: new Date().toISOString() }));
@@ -73,6 +76,25 @@ export class ExecSocket {
     } finally {
       session.close();
       release();
+    }
+  }
+
+  async #start(
+    request: http.IncomingMessage,
+    name: string,
+    exec: ExecRequest,
+    size: { cols: number; rows: number },
+  ): Promise<RunningExec> {
+    let id = name;
+    try {
+      const instance = this.#find(request, name);
+      id = instance.id;
+      const running = await instance.exec(exec, size);
+      this.#audit(request, id, exec.command, null);
+      return running;
+    } catch (error) {
+      this.#audit(request, id, exec.command, error);
+      throw error;
     }
   }
 }

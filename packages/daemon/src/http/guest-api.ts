@@ -4,7 +4,10 @@ import type { Instance } from "../core/instance.ts";
 import type { Instances } from "../core/instances.ts";
 import type { Logs } from "../core/logs.ts";
 import { AegisError } from "@aegis/protocol/errors";
+import { instanceActor } from "../core/audit.ts";
+import type { Audit } from "../core/audit.ts";
 import { makeApp } from "./app.ts";
+import { auditCalls } from "./audit-calls.ts";
 import type { App } from "./app.ts";
 import { guestChildRoutes } from "./routes/guest-children.ts";
 import { guestSelfRoutes } from "./routes/guest-self.ts";
@@ -17,7 +20,7 @@ export class GuestApi {
   readonly #app: App;
   readonly #callers = new WeakMap<object, Instance>();
 
-  constructor(instances: Instances, logs: Logs, warn: (message: string) => void) {
+  constructor(instances: Instances, logs: Logs, audit: Audit, warn: (message: string) => void) {
     this.#app = makeApp(warn);
     const caller: CallerOf = ({ raw }) => {
       const instance = this.#callers.get(raw.socket);
@@ -26,6 +29,12 @@ export class GuestApi {
       return instance;
     };
     this.#holdWhileServing(caller);
+    auditCalls(this.#app, {
+      audit,
+      actor: (request) => instanceActor(caller(request)),
+      idOf: (name) => instances.peek(name)?.id ?? name,
+      warn,
+    });
     guestSelfRoutes(this.#app, instances, caller);
     guestChildRoutes(this.#app, instances, logs, caller);
   }

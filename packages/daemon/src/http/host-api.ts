@@ -1,11 +1,16 @@
 import { chmodSync, chownSync, rmSync } from "node:fs";
+import type { AuditActor } from "@aegis/protocol/audit";
+import type { Audit, AuditLog } from "../core/audit.ts";
 import type { EventLog } from "../core/event-log.ts";
 import type { ImageImporter, Images } from "../core/images.ts";
 import type { Instances } from "../core/instances.ts";
 import type { Logs } from "../core/logs.ts";
 import type { Secrets } from "../core/secrets.ts";
 import { makeApp } from "./app.ts";
+import { auditCalls } from "./audit-calls.ts";
+import { auditExecs } from "./audit-execs.ts";
 import { ExecSocket } from "./exec-socket.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { daemonRoutes } from "./routes/daemon.ts";
 import type { DaemonControl } from "./routes/daemon.ts";
 import { imageRoutes } from "./routes/images.ts";
@@ -19,6 +24,8 @@ export interface HostApiDeps {
   secrets: Secrets;
   logs: Logs;
   events: EventLog;
+  audit: Audit;
+  auditLog: AuditLog;
   daemon: DaemonControl;
   warn: (message: string) => void;
 }
@@ -37,12 +44,24 @@ export async function serveHostApi(
   owner: { uid: number; gid: number },
 ): Promise<HostApi> {
   const app = makeApp(deps.warn);
+  // who may open the socket is its owner, or root in the owner's place: the kernel would know, Node does not ask it
+  const actor: AuditActor = { kind: "host", uid: owner.uid };
+  auditCalls(app, {
+    audit: deps.audit,
+    actor: () => actor,
+    idOf: (name) => deps.instances.peek(name)?.id ?? name,
+    warn: deps.warn,
+  });
   instanceRoutes(app, deps.instances);
   instanceIoRoutes(app, deps.instances, deps.logs);
   secretRoutes(app, deps.secrets);
   imageRoutes(app, deps.images, deps.instances);
   daemonRoutes(app, deps.daemon, deps.events);
-  const execSocket = new ExecSocket((_request, name) => deps.instances.find(name));
+  auditRoutes(app, deps.auditLog, deps.instances);
+  const execSocket = new ExecSocket(
+    (_request, name) => deps.instances.find(name),
+    auditExecs(deps.audit, () => actor),
+  );
   execSocket.attach(app.server);
   rmSync(socketPath, { force: true });
   const umask = process.umask(0o177);

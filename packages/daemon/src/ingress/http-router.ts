@@ -12,6 +12,8 @@ export interface RouteTarget {
   only(): string | null;
   /** A connection to the first HTTP port of an instance, which it wakes. @throws AegisError */
   connectHttp(idOrHandle: string): Promise<OpenConnection>;
+  /** a request was refused for the name that it was sent to */
+  onForeignHost(host: string, reason: string): void;
 }
 
 const HEADER = "x-aegis-instance";
@@ -85,7 +87,7 @@ export class HttpRouter {
   }
 
   #connect(request: http.IncomingMessage): Promise<OpenConnection> {
-    refuseForeignHost(request.headers.host);
+    this.#refuseForeignHost(request.headers.host);
     const named = request.headers[HEADER];
     const name = (Array.isArray(named) ? named[0] : named) ?? handleOf(request.headers.host) ?? this.#target.only();
     if (name === null) {
@@ -96,19 +98,18 @@ export class HttpRouter {
     }
     return this.#target.connectHttp(name);
   }
+
+  /** A page of somebody else's whose name was made to lead here (DNS rebinding) is same-origin, and may set any header. */
+  #refuseForeignHost(host: string | undefined): void {
+    const name = hostName(host).toLowerCase();
+    if (["localhost", "127.0.0.1", "[::1]"].includes(name) || name.endsWith(".localhost")) return;
+    const reason = `The router answers at 127.0.0.1, localhost and *.localhost, not at ${JSON.stringify(name)}. A proxy before it must send such a Host.`;
+    this.#target.onForeignHost(name, reason);
+    throw new AegisError("forbidden", reason);
+  }
 }
 
 const hostName = (host: string | undefined): string => (host ?? "").replace(/:\d+$/, "");
-
-/** A page of somebody else's whose name was made to lead here (DNS rebinding) is same-origin, and may set any header. */
-function refuseForeignHost(host: string | undefined): void {
-  const name = hostName(host).toLowerCase();
-  if (["localhost", "127.0.0.1", "[::1]"].includes(name) || name.endsWith(".localhost")) return;
-  throw new AegisError(
-    "forbidden",
-    `The router answers at 127.0.0.1, localhost and *.localhost, not at ${JSON.stringify(name)}. A proxy before it must send such a Host.`,
-  );
-}
 
 function handleOf(host: string | undefined): string | null {
   const name = hostName(host);

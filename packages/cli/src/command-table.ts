@@ -76,6 +76,15 @@ export const entries: Entry[] = [
     ],
   },
   {
+    name: "lease",
+    summary: "reasons for an instance to stay awake",
+    verbs: [
+      { name: "acquire", summary: "keep one awake for a while", load: () => import("./commands/lease-acquire.ts") },
+      { name: "release", summary: "give one back before its time", load: () => import("./commands/lease-release.ts") },
+      { name: "list", summary: "those of one instance", load: () => import("./commands/lease-list.ts") },
+    ],
+  },
+  {
     name: "secret",
     summary: "keys that instances may be given",
     verbs: [

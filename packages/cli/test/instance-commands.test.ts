@@ -22,7 +22,8 @@ describe("instance start", () => {
   it("turns every option into a field", async () => {
     const line =
       "instance start --name web --image node:24 --memory 2g --disk 20g --vcpus 1.5 --expose 8080:80 --expose 81/tcp --secret A " +
-      "--secret B=c --workspace ./site --env X=1 --env Y=a=b --idle-timeout 90s --stop-after never --idle-policy leases_only --restart always --read-only --network allow=API.example.com:443,*.example.org -- sleep 5";
+      "--secret B=c --workspace ./site --env X=1 --env Y=a=b --idle-timeout 90s --stop-after never --idle-policy leases_only --restart always --read-only --network allow=API.example.com:443,*.example.org " +
+      "--pause-hook 80/ask --resume-hook ./go-on -- sleep 5";
     expect(await run(line)).toEqual({
       code: 0,
       stdout: "running web  http://127.0.0.1:8080\n",
@@ -48,6 +49,7 @@ describe("instance start", () => {
       restart: "always",
       read_only_root: true,
       network: { mode: "allowlist", allow: ["api.example.com:443", "*.example.org"] },
+      pause_hook: { http: { port: 80, path: "/ask" }, resume: { command: ["sh", "-c", "./go-on"] } },
     });
   });
 
@@ -205,9 +207,11 @@ describe("verbs", () => {
     const { stdout } = await run("instance set web --idle-timeout never --restart on-failure");
     expect(stdout).toBe("web never pauses, only leases count; restarts on failure\n");
     await run("instance set web --stop-after 2m --idle-policy leases_only");
+    await run("instance set web --pause-hook none");
     expect(daemon.calls.map(({ body }) => body)).toEqual([
       { pause_after_idle_s: null, restart: "on-failure" },
       { stop_after_paused_s: 120, idle_policy: "leases_only" },
+      { pause_hook: null },
     ]);
   });
 

@@ -248,6 +248,8 @@ export const InstanceView = Type.Object({
   stats: Nullable(InstanceStats),
   /** the newest changes of state and why, oldest first; not in lists */
   power_history: Type.Optional(Type.Array(PowerEntry)),
+  /** the newest event that this view knows of: whoever follows events from there misses none; not in lists */
+  event_seq: Type.Optional(Type.Integer()),
 });
 export type InstanceView = Static<typeof InstanceView>;
 

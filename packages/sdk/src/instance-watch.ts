@@ -10,7 +10,7 @@ export interface WatchOptions {
 }
 
 /**
- * Waits until an instance is as asked: looks once, then again at each of its events, and never by the clock.
+ * Waits until an instance is as asked: looks once, then again at each of its events since that look, and never by the clock.
  * @throws AegisError `instance_deleted` when it goes away, `unavailable` when the daemon does
  */
 export async function waitForInstance(
@@ -24,7 +24,7 @@ export async function waitForInstance(
   const first = await client.instances.get(id, signal);
   if (reached(first)) return first;
   try {
-    for await (const event of recentEvents(client, first, signal)) {
+    for await (const event of eventsSince(client, first, signal)) {
       if (event.type === "instance.deleted")
         throw new AegisError("instance_deleted", `${first.handle} was deleted while it was waited for`);
       if (event.type === "instance.boot_progress") options.onProgress?.(event.message);
@@ -41,16 +41,13 @@ export async function waitForInstance(
   }
 }
 
-const CLOCK_MARGIN_MS = 2000;
-
-/** From a little before now, so that nothing falls between the first look and the stream. */
-async function* recentEvents(
+/** What has happened to it since it was looked at. */
+async function* eventsSince(
   client: AegisClient,
-  instance: InstanceView,
+  { id, event_seq: sinceSeq = 0 }: InstanceView,
   signal: AbortSignal,
 ): AsyncGenerator<AegisEvent> {
-  const oldest = Date.now() - CLOCK_MARGIN_MS;
-  for await (const event of client.events({ sinceSeq: 0, signal })) {
-    if ("instance_id" in event && event.instance_id === instance.id && Date.parse(event.ts) >= oldest) yield event;
+  for await (const event of client.events({ sinceSeq, signal })) {
+    if ("instance_id" in event && event.instance_id === id) yield event;
   }
 }

@@ -12,7 +12,7 @@ afterEach(() => daemon.close());
 /** Each look at the instance gives the next state. */
 function states(...list: InstanceState[]): void {
   daemon.routes["GET /v1/instances/web"] = daemon.routes["GET /v1/instances/inst-1"] = () => ({
-    body: { id: "inst-1", handle: "web", state: list.length > 1 ? list.shift() : list[0] },
+    body: { id: "inst-1", handle: "web", state: list.length > 1 ? list.shift() : list[0], event_seq: 41 },
   });
 }
 
@@ -25,11 +25,10 @@ it("needs no event when it is so already", async () => {
   expect(daemon.calls).toHaveLength(1);
 });
 
-it("looks again at each of its events, tells progress, and ignores others and the past", async () => {
+it("looks again at each of its events, since the first look, tells progress, and ignores others", async () => {
   states("starting", "starting", "running");
   daemon.routes["GET /v1/events"] = () => ({
     lines: [
-      event({ type: "instance.state", state: "running", ts: "2020-01-01T00:00:00Z" }),
       event({ type: "instance.state", state: "running", instance_id: "inst-2" }),
       event({ type: "instance.boot_progress", message: "pulling" }),
       event({ type: "instance.state", state: "starting" }),
@@ -42,6 +41,7 @@ it("looks again at each of its events, tells progress, and ignores others and th
   expect(found.state).toBe("running");
   expect(said).toEqual(["pulling"]);
   expect(daemon.calls.filter(({ path }) => path.startsWith("/v1/instances"))).toHaveLength(3);
+  expect(daemon.calls.find(({ path }) => path === "/v1/events")?.query).toEqual({ since_seq: "41" });
 });
 
 it("fails when the instance is deleted, or the daemon ends, meanwhile", async () => {

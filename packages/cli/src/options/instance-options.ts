@@ -59,7 +59,8 @@ export function createBody(options: InstanceOptions, command: string[], cwd: str
   if (options.env !== undefined) body.env = options.env;
   if (options.readOnly !== undefined) body.read_only_root = options.readOnly;
   if (options.network !== undefined) body.network = options.network;
-  return { ...body, ...powerFields(options) };
+  const { pause_hook, ...power } = powerFields(options);
+  return { ...body, ...power, ...(pause_hook && { pause_hook }) };
 }
 
 /** A path is relative to where the person is; a bare word is a name. */

@@ -1,7 +1,8 @@
-import type { IdlePolicy, RestartPolicy, UpdateInstance } from "@aegis/protocol/instance";
+import type { HookCall, IdlePolicy, RestartPolicy, UpdateInstance } from "@aegis/protocol/instance";
 import type { Command } from "commander";
 import { duration } from "./duration.ts";
 import { oneOf } from "./one-of.ts";
+import { hookCall, hookOf, pauseHook } from "./pause-hook.ts";
 
 /** When an instance sleeps, and whether it starts again by itself. */
 export interface PowerOptions {
@@ -10,9 +11,9 @@ export interface PowerOptions {
   stopAfter?: number;
   idlePolicy?: IdlePolicy;
   restart?: RestartPolicy;
+  pauseHook?: HookCall | "none";
+  resumeHook?: HookCall;
 }
-
-type PowerFields = Omit<UpdateInstance, "pause_hook">;
 
 const IDLE_POLICIES = ["default", "leases_only"] as const satisfies IdlePolicy[];
 const RESTART_POLICIES = ["no", "on-failure", "always"] as const satisfies RestartPolicy[];
@@ -30,15 +31,23 @@ export const addPowerOptions = (command: Command): Command =>
       "--restart <policy>",
       "when it ends by itself: no, on-failure or always (default no)",
       oneOf(RESTART_POLICIES),
-    );
+    )
+    .option(
+      "--pause-hook <ask>",
+      "before a pause ask it: a shell command, or PORT/PATH of a server inside; or none",
+      pauseHook,
+    )
+    .option("--resume-hook <tell>", "tell it when the pause is over, written as --pause-hook", hookCall);
 
 /** Fields of a create body or of a change; only what was said is in it. */
-export function powerFields(options: PowerOptions): PowerFields {
-  const fields: PowerFields = {};
+export function powerFields(options: PowerOptions): UpdateInstance {
+  const fields: UpdateInstance = {};
   if (options.idleTimeout !== undefined) fields.pause_after_idle_s = secondsOrNever(options.idleTimeout);
   if (options.stopAfter !== undefined) fields.stop_after_paused_s = secondsOrNever(options.stopAfter);
   if (options.idlePolicy !== undefined) fields.idle_policy = options.idlePolicy;
   if (options.restart !== undefined) fields.restart = options.restart;
+  const hook = hookOf(options.pauseHook, options.resumeHook);
+  if (hook !== undefined) fields.pause_hook = hook;
   return fields;
 }
 

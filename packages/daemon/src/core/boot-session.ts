@@ -47,6 +47,11 @@ export class BootSession {
     return this.#link?.initial.state === "idle";
   }
 
+  /** True when the instance has nothing to do with this boot any more. */
+  get over(): boolean {
+    return this.#ended;
+  }
+
   /** Makes the control stream unless there is one, and renews an old token. The machine must not be paused. */
   async connect(): Promise<void> {
     if (this.#link !== null) return this.#parts.token.keep(this.#link);

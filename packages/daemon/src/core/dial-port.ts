@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { AegisError } from "@aegis/protocol/errors";
-import type { Machine } from "./driver.ts";
+import type { BootSession } from "./boot-session.ts";
 import type { Harness } from "./harness.ts";
 
 /** how long after a boot a port that refuses is taken for a server that still starts */
@@ -26,14 +26,15 @@ export const either = ({ signal, early }: Knock, other: AbortSignal): Knock => (
 /** A stream to a port inside. While the workload is starting, waits for somebody to listen there. */
 export async function dialPort(
   harness: Harness,
-  { machine, startedAt }: { machine: Machine; startedAt: number },
+  session: Pick<BootSession, "machine" | "startedAt" | "over">,
   port: number,
   knock: Knock,
 ): Promise<Duplex> {
+  const { machine } = session;
   for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 1.5, LONGEST_RETRY_MS)) {
     const stream = await harness.openPort(machine, port, knock);
     if (stream !== null) return stream;
-    if (Date.now() - startedAt > STARTUP_MS) break;
+    if (session.over || Date.now() - session.startedAt > STARTUP_MS) break;
     await delay(retryMs, undefined, knock.signal === undefined ? {} : { signal: knock.signal });
   }
   throw new AegisError(

@@ -3,21 +3,30 @@ import type { Store } from "./store.ts";
 
 const PAGE = 500;
 
+type EventStore = Pick<Store, "appendEvent" | "eventsSince" | "newestEventSeq">;
+
 /** Events in the order they happened: durable, and live to whoever follows. */
 export class EventLog {
-  readonly #store: Pick<Store, "appendEvent" | "eventsSince">;
+  readonly #store: EventStore;
   readonly #warn: (message: string) => void;
   readonly #followers = new Set<() => void>();
+  #newestSeq: number;
 
-  constructor(store: Pick<Store, "appendEvent" | "eventsSince">, warn: (message: string) => void) {
+  constructor(store: EventStore, warn: (message: string) => void) {
     this.#store = store;
     this.#warn = warn;
+    this.#newestSeq = store.newestEventSeq();
+  }
+
+  /** 0 before the first event. */
+  get newestSeq(): number {
+    return this.#newestSeq;
   }
 
   /** An event tells of what has happened. When the disk cannot take it, that is no reason to stop half-way. */
   emit(body: EventBody): void {
     try {
-      this.#store.appendEvent(body);
+      this.#newestSeq = this.#store.appendEvent(body).seq;
     } catch (error) {
       this.#warn(`the event ${body.type} could not be written down: ${String(error)}`);
       return;

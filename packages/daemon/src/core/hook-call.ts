@@ -11,6 +11,7 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 const MAX_TOKEN_CHARS = 4096;
 const MAX_REASON_CHARS = 200;
 const TOKEN_VARIABLE = "AEGIS_PAUSE_TOKEN";
+const WAS_PAUSED = "it was paused meanwhile";
 
 /** What the workload says. `token` is the last line of its answer, if that is JSON. */
 export type HookAnswer = { yes: true; token: string | null } | { yes: false; reason: string };
@@ -18,17 +19,20 @@ export type HookAnswer = { yes: true; token: string | null } | { yes: false; rea
 /**
  * Asks the workload one question, or tells it one thing. Never rejects: whatever goes wrong is a no, with the reason.
  * @param token what it answered before, for it to know what this is about
+ * @param cut nobody wants to know any more, as the machine stands still
  */
 export async function callHook(
   harness: Harness,
   machine: Machine,
   call: HookCall,
-  token: string | null = null,
+  token: string | null,
+  cut: AbortSignal,
 ): Promise<HookAnswer> {
   const timeoutS = call.timeout_s ?? DEFAULT_TIMEOUT_S;
-  const deadline = AbortSignal.timeout(timeoutS * 1000);
+  const deadline = AbortSignal.any([AbortSignal.timeout(timeoutS * 1000), cut]);
+  if (deadline.aborted) return { yes: false, reason: WAS_PAUSED };
   const { promise: late, resolve } = Promise.withResolvers<HookAnswer>();
-  const onLate = () => resolve({ yes: false, reason: `no answer within ${timeoutS} s` });
+  const onLate = () => resolve({ yes: false, reason: cut.aborted ? WAS_PAUSED : `no answer within ${timeoutS} s` });
   deadline.addEventListener("abort", onLate, { once: true });
   try {
     return await Promise.race([ask(harness, machine, call, token, deadline), late]);

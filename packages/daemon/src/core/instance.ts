@@ -96,7 +96,8 @@ export class Instance {
   /** The view with what the kernel says of the machine right now. */
   async inspect(): Promise<InstanceView> {
     const stats = (await this.#life.machine?.stats().catch(() => null)) ?? null;
-    return { ...this.view(), stats, power_history: this.#journal.power.list() };
+    const event_seq = this.#deps.events.newestSeq;
+    return { ...this.view(), stats, power_history: this.#journal.power.list(), event_seq };
   }
 
   /** Says `starting` at once; the promise settles when the workload runs or the boot has failed. Enables. Idempotent. */
@@ -108,6 +109,12 @@ export class Instance {
   /** Ends the workload, keeps disk, ports and record; a connection wakes it again. Idempotent. */
   stop(reason: string): Promise<void> {
     return this.#life.stop(reason, STOP_GRACE_MS);
+  }
+
+  /** Stops and starts; nothing comes in between. Enables. @param between runs while it is down */
+  restart(reason: string, between: () => Promise<void>): Promise<void> {
+    this.#journal.setEnabled(true);
+    return this.#life.restart(reason, between);
   }
 
   /** Stops, and takes another spec. A disk that lay over another image is made anew; the workspace stays. */

@@ -208,8 +208,9 @@ export class Instances {
   }
 
   async restart(instance: Instance): Promise<void> {
-    await this.stop(instance, "restarted by request");
-    await instance.start("restarted by request");
+    const children = this.childrenOf(instance).map((child) => this.stop(child, "its parent was restarted"));
+    const stopped = Promise.all(children);
+    await Promise.all([stopped, instance.restart("restarted by request", async () => void (await stopped))]);
   }
 
   /**
@@ -242,17 +243,6 @@ export class Instances {
   async delete(instance: Instance): Promise<void> {
     const removed = instance.remove(() => this.#byId.delete(instance.id));
     await Promise.all([removed, ...this.childrenOf(instance).map((child) => this.delete(child))]);
-  }
-
-  /** Deletes what has been stopped for longer than that. @returns the handles */
-  async prune(stoppedOlderThanS: number): Promise<string[]> {
-    const before = Date.now() - stoppedOlderThanS * 1000;
-    const old = this.list().filter((instance) => {
-      const { state, stopped_at } = instance.view();
-      return (state === "stopped" || state === "failed") && stopped_at !== null && Date.parse(stopped_at) <= before;
-    });
-    for (const instance of old) if (this.#byId.has(instance.id)) await this.delete(instance);
-    return old.map(({ handle }) => handle);
   }
 
   /** Lets go of every machine, for the next daemon to take up. */

@@ -15,6 +15,7 @@ import { RestartTimer } from "./restart-timer.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
 import { STOP_GRACE_MS, Transitions } from "./transitions.ts";
+import { WakeRetry } from "./wake-retry.ts";
 import { pauseRefused, wrongState } from "./wrong-state.ts";
 
 export interface LifecycleDeps extends BootDeps {
@@ -49,6 +50,7 @@ export class Lifecycle {
   readonly #transitions: Transitions;
   readonly #consent: PauseConsent;
   readonly #restarts = new RestartTimer(() => this.#restart());
+  readonly #wakeRetry = new WakeRetry((reason) => this.wakePaused(reason));
   /** callers of {@link reach} that do not have yet what they came for */
   #reaching = 0;
   #removal: Promise<void> | null = null;
@@ -64,7 +66,9 @@ export class Lifecycle {
       activity: this.activity,
       restarts: this.#restarts,
       inBackground: (task) => this.#inBackground(task),
-      isReached: () => this.#reaching > 0,
+      wakeReached: async () => {
+        if (this.#reaching > 0) await this.#wakeForWaiting("somebody was on the way in");
+      },
       isRemoved: () => this.removed,
       onUp: () => this.#tellResumed(),
       onHeartbeat: () => {
@@ -102,11 +106,27 @@ export class Lifecycle {
   }
 
   /**
+   * Stops and starts in one go: nothing that is asked later comes in between.
+   * @param between runs when no machine is left
+   */
+  restart(reason: string, between: () => Promise<void>): Promise<void> {
+    this.#refuseRemoved();
+    this.#restarts.reset();
+    this.#transitions.cancelBoot();
+    return this.#queue.run(async () => {
+      await this.#transitions.halt(reason, STOP_GRACE_MS);
+      await between();
+      await this.#transitions.wake(reason);
+    });
+  }
+
+  /**
    * Stops for good: from now on everything that would wake the instance is refused.
    * @param after runs when no machine is left; when it fails, the instance is as it was, but stopped
    */
   remove(after: () => Promise<void>): Promise<void> {
     this.#restarts.reset();
+    this.#wakeRetry.reset();
     this.#transitions.cancelBoot();
     this.#removal ??= this.#queue.run(async () => {
       try {
@@ -132,14 +152,18 @@ export class Lifecycle {
    */
   async pause(force = false): Promise<void> {
     this.#refuseRemoved();
+    const mustAgree = !force && this.#consent.needed;
+    // one that is about to run is asked when it does
+    if (mustAgree && !this.#queue.idle) await this.#queue.run(async () => undefined);
     const session = this.#transitions.session;
-    if (!force && session !== null && this.#isUp(session) && this.#consent.needed) {
-      const busy = await this.#consent.ask(session);
-      if (busy !== null) throw pauseRefused(this.#record, busy);
-    }
+    const busy = mustAgree && session !== null && this.#isUp(session) ? await this.#consent.ask(session) : null;
     return this.#queue.run(async () => {
       if (this.state !== "running" && this.state !== "paused") throw this.wrongState("be paused");
-      await this.#transitions.freeze("paused by request").finally(() => this.#tellResumed());
+      const running = this.state === "running";
+      if (busy !== null && running) throw pauseRefused(this.#record, busy);
+      if (mustAgree && running && this.#transitions.session !== session)
+        throw pauseRefused(this.#record, "it was started anew meanwhile");
+      await this.#freeze("paused by request").finally(() => this.#tellResumed());
     });
   }
 
@@ -170,12 +194,26 @@ export class Lifecycle {
     this.wakePaused("data on an open connection");
   }
 
-  /** Wakes a paused machine behind everything that is going on; one in any other state stays as it is. */
+  /**
+   * Wakes a paused machine behind everything that is going on, and tries until that works; one in any other state stays
+   * as it is.
+   */
   wakePaused(reason: string): void {
-    if (this.state !== "paused" || this.removed) return;
+    if (this.state !== "paused" || this.removed) return this.#wakeRetry.reset();
     this.#inBackground(async () => {
-      if (this.state === "paused") await this.#transitions.wake(reason);
+      if (this.state === "paused") await this.#wakeForWaiting(reason);
     });
+  }
+
+  /** Who waits in a paused machine cannot be told that it cannot be woken: it is tried again. */
+  async #wakeForWaiting(reason: string): Promise<void> {
+    try {
+      await this.#transitions.wake(reason);
+      this.#wakeRetry.reset();
+    } catch (error) {
+      this.#deps.warn(`${this.#record.id} could not be woken for those who wait in it: ${String(error)}`);
+      if (this.state === "paused" && !this.removed) this.#wakeRetry.arm(reason);
+    }
   }
 
   /**
@@ -239,6 +277,7 @@ export class Lifecycle {
   /** Lets go of the machine, for the next daemon to take up. */
   forget(): Promise<void> {
     this.#restarts.cancel();
+    this.#wakeRetry.reset();
     return this.#queue.run(async () => {
       this.save();
       await this.#transitions.letGo();
@@ -283,10 +322,15 @@ export class Lifecycle {
       const { pause_after_idle_s } = this.#record.spec;
       if (!this.#isUp(session)) return;
       const quiet = pause_after_idle_s !== null && this.activity.lastTouch === quietSince;
-      if (quiet) await this.#transitions.freeze(`idle for ${pause_after_idle_s} s`).finally(() => this.#tellResumed());
+      if (quiet) await this.#freeze(`idle for ${pause_after_idle_s} s`).finally(() => this.#tellResumed());
       else this.#tellResumed();
       this.activity.rearm();
     });
+  }
+
+  async #freeze(reason: string): Promise<void> {
+    await this.#transitions.freeze(reason);
+    this.#consent.cut();
   }
 
   /** When the workload agreed to a pause that is over, or never came. */
@@ -310,7 +354,7 @@ export class Lifecycle {
     const act = async () => {
       const { spec } = this.#record;
       if (this.activity.holds > 0) return;
-      if (this.state === "running") await this.#transitions.freeze(`idle for ${spec.pause_after_idle_s} s`);
+      if (this.state === "running") await this.#freeze(`idle for ${spec.pause_after_idle_s} s`);
       else if (this.state === "paused")
         await this.#transitions.halt(`paused for ${spec.stop_after_paused_s} s`, STOP_GRACE_MS);
     };

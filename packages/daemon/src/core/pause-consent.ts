@@ -17,6 +17,7 @@ export class PauseConsent {
   readonly #harness: Harness;
   readonly #queue = new SerialQueue();
   #asking = 0;
+  #cut = new AbortController();
 
   constructor(journal: InstanceJournal, harness: Harness) {
     this.#journal = journal;
@@ -33,6 +34,12 @@ export class PauseConsent {
     return this.#asking > 0;
   }
 
+  /** The machine was paused: what it is being asked or told right now gets no answer. */
+  cut(): void {
+    this.#cut.abort();
+    this.#cut = new AbortController();
+  }
+
   /** @returns null when it may be paused, else why not */
   ask(session: BootSession): Promise<string | null> {
     this.#asking += 1;
@@ -40,7 +47,7 @@ export class PauseConsent {
       try {
         const hook = this.#journal.record.spec.pause_hook;
         if (hook === null) return null;
-        const answer = await callHook(this.#harness, session.machine, hook);
+        const answer = await callHook(this.#harness, session.machine, hook, null, this.#cut.signal);
         if (!answer.yes) return answer.reason;
         this.#journal.note({ agreed: { token: answer.token } });
         return null;
@@ -65,7 +72,7 @@ export class PauseConsent {
       const call = this.#journal.record.spec.pause_hook?.resume;
       if (agreed === null) return;
       if (call === undefined) return this.#journal.note({ agreed: null });
-      const answer = await callHook(this.#harness, session.machine, call, agreed.token);
+      const answer = await callHook(this.#harness, session.machine, call, agreed.token, this.#cut.signal);
       if (!current()) return;
       if (answer.yes || attempt === TELL_ATTEMPTS) {
         this.#journal.note({ agreed: null });

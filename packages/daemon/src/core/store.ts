@@ -41,6 +41,8 @@ export interface Store {
   putPower(instanceId: string, entry: NumberedPowerEntry): void;
 
   appendEvent(body: EventBody): AegisEvent;
+  /** 0 before the first event */
+  newestEventSeq(): number;
   /** events with `seq > sinceSeq`, oldest first, at most `limit` */
   eventsSince(sinceSeq: number, limit: number): AegisEvent[];
 

@@ -28,8 +28,8 @@ export interface TransitionsDeps extends LifecycleDeps {
   restarts: RestartTimer;
   /** runs a task behind everything that is going on */
   inBackground: (task: () => Promise<void>) => void;
-  /** callers are on their way to the running machine */
-  isReached: () => boolean;
+  /** after a pause: callers that were on their way to the running machine are let through */
+  wakeReached: () => Promise<void>;
   /** it is being deleted */
   isRemoved: () => boolean;
   /** it runs, freshly booted or after a pause */
@@ -209,7 +209,7 @@ export class Transitions {
     if (this.#state !== "running" || this.#session === null) return;
     await this.#session.machine.pause();
     this.#nowPaused(reason, new Date().toISOString());
-    if (this.#deps.isReached()) await this.wake("somebody was on the way in");
+    await this.#deps.wakeReached();
   }
 
   async halt(reason: string, graceMs: number): Promise<void> {

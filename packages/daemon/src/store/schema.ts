@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS instance (
   deleted_at TEXT
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS instance_handle ON instance (handle) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS instance_deleted ON instance (deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS observation (
   instance_id TEXT PRIMARY KEY REFERENCES instance (id),
   body TEXT NOT NULL
@@ -55,8 +56,9 @@ CREATE TABLE IF NOT EXISTS secret (
 ) STRICT;
 `;
 
-/** Gives tables of an older daemon the columns that they lack. */
+/** Gives tables of an older daemon the columns that they lack, and drops the rows that it need not have kept. */
 export function addColumns(db: DatabaseSync): void {
   const owner = db.prepare("SELECT 1 FROM pragma_table_info('lease') WHERE name = 'owner'").get();
   if (owner === undefined) db.exec("ALTER TABLE lease ADD COLUMN owner TEXT NOT NULL DEFAULT 'host'");
+  db.exec("DELETE FROM observation WHERE instance_id IN (SELECT id FROM instance WHERE deleted_at IS NOT NULL)");
 }

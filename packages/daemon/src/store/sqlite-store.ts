@@ -18,6 +18,8 @@ type Row = Record<string, SQLOutputValue>;
 
 /** Older events are forgotten. */
 const KEPT_EVENTS = 20_000;
+/** Of so many deleted instances it is still known that there was such a one. */
+const KEPT_TOMBSTONES = 1000;
 
 const text = (row: Row, column: string): string => String(row[column]);
 /** What this store wrote itself: the caller names the writer's type. */
@@ -129,9 +131,26 @@ export class SqliteStore implements Store {
       this.#run("DELETE FROM endpoint WHERE instance_id = ?", instanceId);
       this.#run("DELETE FROM lease WHERE instance_id = ?", instanceId);
       this.#run("DELETE FROM power WHERE instance_id = ?", instanceId);
-      this.#run("UPDATE instance SET deleted_at = ? WHERE id = ?", new Date().toISOString(), instanceId);
+      this.#run("DELETE FROM observation WHERE instance_id = ?", instanceId);
+      // what it was made with may hold what nobody should find later
+      this.#run(
+        "UPDATE instance SET deleted_at = ?, spec = '{}', grants = '{}' WHERE id = ?",
+        new Date().toISOString(),
+        instanceId,
+      );
       this.#run("INSERT OR IGNORE INTO remains (instance_id) VALUES (?)", instanceId);
+      this.#forgetOldTombstones();
     });
+  }
+
+  /** One that still has something on disk stays until that is gone. */
+  #forgetOldTombstones(): void {
+    this.#run(
+      `DELETE FROM instance WHERE id IN (
+         SELECT id FROM instance WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, rowid DESC LIMIT -1 OFFSET ?
+       ) AND id NOT IN (SELECT instance_id FROM remains)`,
+      KEPT_TOMBSTONES,
+    );
   }
 
   remains(): string[] {
@@ -188,6 +207,10 @@ export class SqliteStore implements Store {
     const seq = this.#run("INSERT INTO event (ts, body) VALUES (?, ?)", ts, JSON.stringify(body));
     if (seq % 1000 === 0) this.#run("DELETE FROM event WHERE seq <= ?", seq - KEPT_EVENTS);
     return { ...body, seq, ts };
+  }
+
+  newestEventSeq(): number {
+    return Number(this.#all("SELECT coalesce(max(seq), 0) AS seq FROM event")[0]?.["seq"]);
   }
 
   eventsSince(sinceSeq: number, limit: number): AegisEvent[] {

@@ -11,7 +11,7 @@ function book() {
   const appendEvent = (body: EventBody) => ({ ...body, seq: 1, ts: "" });
   const endpoints = new EndpointBook("inst-1", [], {
     store: { insertEndpoint: () => undefined, deleteEndpoint: () => undefined },
-    events: new EventLog({ appendEvent, eventsSince: () => [] }, () => undefined),
+    events: new EventLog({ appendEvent, newestEventSeq: () => 0, eventsSince: () => [] }, () => undefined),
     ingress: {
       async open() {
         const port = next++;

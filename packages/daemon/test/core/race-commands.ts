@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { FrameType } from "@aegis/protocol/exec-frame";
+import type { PauseHook } from "@aegis/protocol/instance";
 import fc from "fast-check";
 import type { Instance } from "../../src/core/instance.ts";
 import type { FakeFaults } from "../../src/drivers/fake/fake-machine.ts";
@@ -8,8 +9,21 @@ import type { RaceWorld } from "./race-world.ts";
 /** The port on which every workload echoes. */
 export const ECHO_PORT = 7;
 
+/** What a workload with such a pause hook answers; `late` takes until something else has happened. */
+const hooks = {
+  none: null,
+  agrees: { command: ["echo", '{"id":1}'], resume: { command: ["true"] } },
+  late: { command: ["sleep", "0.003"], resume: { command: ["false"] } },
+  busy: { command: ["false"] },
+} as const;
+export type Hook = keyof typeof hooks;
+export const hookNames: readonly Hook[] = ["none", "agrees", "late", "busy"];
+export const pauseHook = (name: Hook) => structuredClone<PauseHook | null>(hooks[name] as PauseHook | null);
+
 export type Command =
   | { type: "start" | "stop" | "disable" | "pause" | "resume" | "connect" | "exec" | "delete" }
+  | { type: "reboot" | "forcePause" }
+  | { type: "hook"; hook: Hook }
   | { type: "lease"; ttlMs: number }
   | { type: "workloadExit" | "machineExit" | "outOfMemory" }
   | { type: "crash" }
@@ -20,7 +34,7 @@ export type Command =
   | { type: "turns"; turns: number };
 
 const plain = fc.constantFrom(
-  ...(["start", "stop", "disable", "pause", "resume", "connect", "exec"] as const).map((type) => ({ type })),
+  ...(["start", "stop", "disable", "pause", "resume", "connect", "exec", "reboot"] as const).map((type) => ({ type })),
 );
 const turns = fc.record({ type: fc.constant("turns" as const), turns: fc.integer({ min: 1, max: 12 }) });
 
@@ -35,10 +49,11 @@ export const requests = fc.array(
 );
 
 const happenings = fc.constantFrom(
-  ...(["workloadExit", "machineExit", "outOfMemory", "crash", "restart", "release", "expose"] as const).map((type) => ({
-    type,
-  })),
+  ...(
+    ["workloadExit", "machineExit", "outOfMemory", "crash", "restart", "release", "expose", "forcePause"] as const
+  ).map((type) => ({ type })),
 );
+const otherHook = fc.record({ type: fc.constant("hook" as const), hook: fc.constantFrom(...hookNames) });
 const faults = fc.record({
   type: fc.constant("fault" as const),
   fault: fc.constantFrom("create", "pause", "resume", "kill", "dial", "remove"),
@@ -54,6 +69,7 @@ export const everything = fc.array(
     { arbitrary: happenings, weight: 3 },
     { arbitrary: faults, weight: 2 },
     { arbitrary: leases, weight: 2 },
+    { arbitrary: otherHook, weight: 2 },
     { arbitrary: fc.constant({ type: "delete" as const }), weight: 1 },
   ),
   { minLength: 3, maxLength: 24 },
@@ -143,7 +159,14 @@ export class CommandRunner {
       case "disable":
         return instances.disable(instance);
       case "pause":
-        return this.#pause(instance);
+        return this.#pause(instance, false);
+      case "forcePause":
+        return this.#pause(instance, true);
+      case "reboot":
+        return instances.restart(instance);
+      case "hook":
+        instance.update({ pause_hook: pauseHook(command.hook) });
+        return;
       case "resume":
         return instance.resume();
       case "delete":
@@ -163,10 +186,10 @@ export class CommandRunner {
     }
   }
 
-  async #pause(instance: Instance): Promise<void> {
+  async #pause(instance: Instance, force: boolean): Promise<void> {
     const held = this.#held;
     held.pausesAsked += 1;
-    await instance.pause().finally(() => (held.pausesAsked -= 1));
+    await instance.pause(force).finally(() => (held.pausesAsked -= 1));
   }
 
   /** Holds the instance from before the call until it closes the stream. */

@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { InstanceState } from "@aegis/protocol/instance";
 import type { Instance } from "../../src/core/instance.ts";
-import { CommandRunner, ECHO_PORT, echo, everything, requests, turn } from "./race-commands.ts";
-import type { Command } from "./race-commands.ts";
+import { CommandRunner, ECHO_PORT, echo, everything, hookNames, pauseHook, requests, turn } from "./race-commands.ts";
+import type { Command, Hook } from "./race-commands.ts";
 import { RaceWorld } from "./race-world.ts";
 
 const seed = Number(process.env["AEGIS_RACES_SEED"] ?? randomInt(2 ** 31));
@@ -23,11 +23,11 @@ describe(`races (AEGIS_RACES_SEED=${seed})`, () => {
 
   it("requests that overtake each other end where their order says", { timeout: 60_000 }, async () => {
     await fc.assert(
-      fc.asyncProperty(requests as fc.Arbitrary<Command[]>, async (commands) => {
-        const race = await startRace({ pause: null, stop: null });
+      fc.asyncProperty(requests as fc.Arbitrary<Command[]>, fc.constantFrom(...hookNames), async (commands, hook) => {
+        const race = await startRace({ pause: null, stop: null }, hook);
         await race.runner.run(commands);
         await inTime(race.runner.settled());
-        const allowed = modelOf(commands);
+        const allowed = modelOf(commands, hook);
         expect([...allowed]).toContain(await race.stateAtRest());
         await race.end();
       }),
@@ -38,10 +38,9 @@ describe(`races (AEGIS_RACES_SEED=${seed})`, () => {
   it("whatever comes in between, instances and machines agree", { timeout: 60_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(everything, async (commands) => {
-        const race = await startRace({ pause: 0.004, stop: 0.008 });
+        const race = await startRace({ pause: 0.004, stop: 0.008 }, "none");
         await inTime(race.runner.run(commands));
         race.clearFaults();
-        await race.wakeOnceMore();
         await inTime(race.runner.settled());
         expect(await race.stateAtRest()).not.toBe("starting");
         await race.refusesOlderBoots();
@@ -55,9 +54,11 @@ describe(`races (AEGIS_RACES_SEED=${seed})`, () => {
 type Modelled = InstanceState | "deleted";
 
 /** Where requests may lead, taken one after the other in the order they were made. */
-function modelOf(commands: readonly Command[]): Set<Modelled> {
+function modelOf(commands: readonly Command[], hook: Hook): Set<Modelled> {
   let [state, enabled]: [Set<Modelled>, boolean] = [new Set(["running"]), true];
   let somebodyOnTheWayIn = false;
+  let pauseMayComeLater = false;
+  let mayBeDown = false;
   const become = (next: (from: Modelled) => Modelled[]): void => {
     state = new Set([...state].flatMap((from) => (from === "deleted" ? ["deleted" as const] : next(from))));
   };
@@ -75,7 +76,18 @@ function modelOf(commands: readonly Command[]): Set<Modelled> {
         become(() => ["stopped"]);
         break;
       case "pause":
-        become((from) => (from === "stopped" ? ["stopped"] : somebodyOnTheWayIn ? ["paused", "running"] : ["paused"]));
+        if (hook === "busy") break;
+        // the workload is asked while the others go on
+        pauseMayComeLater ||= hook !== "none";
+        become((from) => {
+          if (from === "stopped") return ["stopped"];
+          return somebodyOnTheWayIn || pauseMayComeLater ? ["paused", "running"] : ["paused"];
+        });
+        break;
+      case "reboot":
+        enabled = true;
+        mayBeDown = true;
+        become(() => ["running"]);
         break;
       case "connect":
         somebodyOnTheWayIn = true;
@@ -84,7 +96,7 @@ function modelOf(commands: readonly Command[]): Set<Modelled> {
       case "exec":
         somebodyOnTheWayIn = true;
         // what was stopped when it was asked is refused at once; what is about to stop may be told so later
-        become((from) => (from === "paused" ? ["running"] : [from]));
+        become((from) => (from !== "paused" ? [from] : mayBeDown ? ["paused", "running"] : ["running"]));
         break;
       case "resume":
         become((from) => (from === "stopped" ? ["stopped"] : ["running"]));
@@ -95,6 +107,7 @@ function modelOf(commands: readonly Command[]): Set<Modelled> {
       default:
     }
   }
+  if (pauseMayComeLater && state.has("running")) state.add("paused");
   return state;
 }
 
@@ -104,13 +117,15 @@ async function inTime(work: Promise<unknown>): Promise<void> {
   await Promise.race([work, promise]).finally(() => clearTimeout(timer));
 }
 
-async function startRace(idle: { pause: number | null; stop: number | null }): Promise<Race> {
+async function startRace(idle: { pause: number | null; stop: number | null }, hook: Hook): Promise<Race> {
+  const pause_hook = pauseHook(hook);
   const race: Race = new Race(new RaceWorld({ onPause: () => race.onPause() }));
   await race.world.instances.reconcile();
   const { instance } = await race.world.instances.create({
     command: ["echo-server", String(ECHO_PORT)],
     pause_after_idle_s: idle.pause,
     stop_after_paused_s: idle.stop,
+    ...(pause_hook && { pause_hook }),
   });
   race.begin(instance.id);
   return race;
@@ -143,11 +158,6 @@ class Race {
   clearFaults(): void {
     for (const name of ["create", "pause", "resume", "kill", "dial", "remove"] as const)
       this.world.driver.faults[name] = null;
-  }
-
-  /** Who is in a machine that could not be woken waits for whoever wakes it next. */
-  async wakeOnceMore(): Promise<void> {
-    await inTime(this.#instance?.resume().catch(() => undefined) ?? Promise.resolve());
   }
 
   /** The state once nothing moves any more and everything agrees with it. */

@@ -309,4 +309,17 @@ describe("a connection", () => {
     socket.destroy();
     await fixture.reaches(view.id, "paused");
   });
+
+  it("that waits in a machine which cannot be woken is served as soon as it can", async () => {
+    const fixture = await daemonFixture();
+    const view = await boot(fixture, { ...quick, command: ["echo-server", "80"] });
+    const socket = await connect(fixture, view);
+    await fixture.reaches(view.id, "paused");
+    fixture.driver.faults.resume = new Error("the freezer is stuck");
+    socket.write("GET / HTTP/1.1\r\n\r\n");
+    await expect.poll(() => fixture.warnings.join("\n")).toMatch(/could not be woken .* the freezer is stuck/);
+    fixture.driver.faults.resume = null;
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    expect(answer.toString()).toBe("GET / HTTP/1.1\r\n\r\n");
+  });
 });

@@ -81,6 +81,24 @@ describe("SqliteStore", () => {
     expect(store.loadInstances()).toHaveLength(1);
   });
 
+  it("keeps the newest thousand tombstones and what still has remains, and nothing of what they were made with", () => {
+    const { store, file, close } = openStore();
+    for (let n = 0; n < 1100; n++) {
+      store.insertInstance(record(`i${n}`), observation);
+      store.deleteInstance(`i${n}`);
+      if (n !== 0) store.forgetRemains(`i${n}`);
+    }
+    expect(store.findDeleted("i0")).toBe("i0");
+    expect(store.findDeleted("i50")).toBeNull();
+    expect(store.findDeleted("i1099")).toBe("i1099");
+    close();
+    const db = openDatabase(file);
+    const count = (table: string) => db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.["n"];
+    expect([count("instance"), count("observation")]).toEqual([1001, 0]);
+    expect(db.prepare("SELECT count(*) AS n FROM instance WHERE spec <> '{}'").get()).toEqual({ n: 0 });
+    db.close();
+  });
+
   it("undoes a transaction that fails", () => {
     const { store } = openStore();
     expect(() =>
@@ -97,6 +115,7 @@ describe("SqliteStore", () => {
     for (const name of ["a", "b", "c"]) store.appendEvent({ type: "secret.changed", name, action: "set" });
     expect(store.eventsSince(1, 1)).toMatchObject([{ seq: 2, name: "b" }]);
     expect(store.eventsSince(3, 10)).toEqual([]);
+    expect(store.newestEventSeq()).toBe(3);
   });
 });
 

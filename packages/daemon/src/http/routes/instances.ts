@@ -2,6 +2,7 @@ import Type from "typebox";
 import { CreateInstance, InstanceState, PauseRequest, UpdateInstance } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
 import type { Instances } from "../../core/instances.ts";
+import { pruneInstances } from "../../core/prune-instances.ts";
 import type { App } from "../app.ts";
 import { queryText } from "../query.ts";
 import type { Query } from "../query.ts";
@@ -38,7 +39,7 @@ export function instanceRoutes(app: App, instances: Instances): void {
   });
 
   app.post("/v1/instances/prune", { schema: { body: Prune } }, async ({ body }) => ({
-    deleted: await instances.prune(body.stopped_older_than_s),
+    deleted: await pruneInstances(instances, body.stopped_older_than_s),
   }));
 
   const one = { schema: { params: Named } };

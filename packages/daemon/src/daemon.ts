@@ -26,6 +26,7 @@ import { AuditFiles } from "./store/audit-files.ts";
 import { openDatabase } from "./store/database.ts";
 import { LogFiles } from "./store/log-files.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
+import { FolderFiles } from "./store/workspace/folder-files.ts";
 import { WorkspaceFolders } from "./store/workspace-folders.ts";
 
 const VERSION = "0.1.0";
@@ -51,7 +52,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const { home, settings, driver, images, log } = parts;
   await using opened = new AsyncDisposableStack();
   const state = openState(parts, opened);
-  const { instances, guestApi } = makeInstances(parts, state, await driver.hostBoot(), opened);
+  const { instances, guestApi, files } = makeInstances(parts, state, await driver.hostBoot(), opened);
   await guestApi.ready();
   await driver.start();
   opened.defer(() => driver.close());
@@ -75,7 +76,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     }),
     shutdown: (stopInstances: boolean) => void close.run(stopInstances).then(parts.onShutdown),
   };
-  const deps = { ...state, instances, images, daemon, warn: log };
+  const deps = { ...state, instances, images, files, daemon, warn: log };
   close.api = await serveHostApi(deps, home.socket, parts.owner).catch(async (error: unknown) => {
     await close.run(false);
     throw error;
@@ -123,12 +124,14 @@ function makeInstances(
   { store, audit, events, masterKey, secrets, logs }: State,
   hostBoot: string,
   opened: AsyncDisposableStack,
-): { instances: Instances; guestApi: GuestApi } {
+): { instances: Instances; guestApi: GuestApi; files: FolderFiles } {
   const ingress = new PublicPorts({
     connect: (instanceId, { guestPort, protocol }, knock) =>
       instances.find(instanceId).open(guestPort, protocol, knock),
   });
   opened.defer(() => ingress.closeAll());
+  const workspaces = new WorkspaceFolders(home.workspaces, owner, [home.root, home.images]);
+  const files = new FolderFiles(workspaces, home.workspaces, owner);
   const bindings = new BindingProxy(secrets);
   const instances: Instances = new Instances(
     {
@@ -142,7 +145,7 @@ function makeInstances(
       hostBoot,
       images,
       harness: new StreamHarness(),
-      workspaces: new WorkspaceFolders(home.workspaces, owner, [home.root, home.images]),
+      workspaces,
       tokens: new JwtIssuer(masterKey.derive("tokens")),
       onReverseStream: (instance, request, stream) => {
         if (request.kind === "guest_api") return guestApi.accept(stream, instance);
@@ -154,8 +157,8 @@ function makeInstances(
     },
     { defaults: { imageRef: settings.defaultImage, driver: driver.name } },
   );
-  const guestApi = new GuestApi(instances, logs, audit, log);
-  return { instances, guestApi };
+  const guestApi = new GuestApi({ instances, logs, events, audit, files, warn: log });
+  return { instances, guestApi, files };
 }
 
 interface Closer {

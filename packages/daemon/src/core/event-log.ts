@@ -34,8 +34,8 @@ export class EventLog {
     for (const wake of this.#followers) wake();
   }
 
-  /** Events after `sinceSeq`, then new ones as they come, until the signal aborts. */
-  async *follow(sinceSeq: number, signal: AbortSignal): AsyncGenerator<AegisEvent> {
+  /** Events after `sinceSeq`, then new ones as they come, until the signal aborts; without `live` only what there is. */
+  async *follow(sinceSeq: number, signal: AbortSignal, live = true): AsyncGenerator<AegisEvent> {
     let seen = sinceSeq;
     let news = Promise.withResolvers<void>();
     const wake = () => news.resolve();
@@ -46,7 +46,12 @@ export class EventLog {
         const events = this.#store.eventsSince(seen, PAGE);
         for (const event of events) yield event;
         seen = events.at(-1)?.seq ?? seen;
-        if (events.length === PAGE) continue;
+        if (events.length === PAGE) {
+          // a reader who passes over most of them must not keep everybody else waiting
+          await new Promise((resolve) => setImmediate(resolve));
+          continue;
+        }
+        if (!live) return;
         await news.promise;
         news = Promise.withResolvers<void>();
       }

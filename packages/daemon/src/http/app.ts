@@ -1,4 +1,5 @@
 import type http from "node:http";
+import type { Socket } from "node:net";
 import { finished } from "node:stream/promises";
 import Fastify from "fastify";
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, RawServerDefault } from "fastify";
@@ -18,10 +19,24 @@ export type App = FastifyInstance<
   TypeBoxTypeProvider
 >;
 
+/** How long a client may take to say what it wants, in ms. */
+export interface RequestLimits {
+  headersTimeoutMs: number;
+  /** headers and body */
+  requestTimeoutMs: number;
+}
+
+/** Those of the host API, whose callers are trusted: only a dead one is to be noticed. */
+const HOST_LIMITS: RequestLimits = { headersTimeoutMs: 60_000, requestTimeoutMs: 0 };
+const CHECK_LIMITS_MS = 1000;
+
 /** A Fastify application with this project's way of checking input and of saying what is wrong. */
-export function makeApp(warn: (message: string) => void): App {
+export function makeApp(warn: (message: string) => void, limits = HOST_LIMITS): App {
   const app = Fastify({
     logger: false,
+    requestTimeout: limits.requestTimeoutMs,
+    http: { headersTimeout: limits.headersTimeoutMs, connectionsCheckingInterval: CHECK_LIMITS_MS },
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
@@ -60,6 +75,31 @@ async function takeRest(request: http.IncomingMessage): Promise<void> {
     if (left < 0) request.destroy();
   });
   await finished(request).catch(() => request.destroy());
+}
+
+/** What cannot be read as a request gets an answer that says so, and then the connection is over. */
+function answerBrokenRequest({ code }: Error & { code?: string }, socket: Socket): void {
+  if (code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  const { status, error } = brokenRequest(code);
+  const body = JSON.stringify({ error, code: "invalid_request" });
+  const head = [`HTTP/1.1 ${status}`, "Content-Type: application/json; charset=utf-8", "Connection: close"];
+  socket.end(`${head.join("\r\n")}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () =>
+    socket.destroy(),
+  );
+}
+
+function brokenRequest(code: string | undefined): { status: string; error: string } {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return {
+        status: "431 Request Header Fields Too Large",
+        error: "The request's line and headers are too long: send less than 16 KiB of them.",
+      };
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return { status: "408 Request Timeout", error: "The request took too long to arrive. Send it in one go." };
+    default:
+      return { status: "400 Bad Request", error: "This is not an HTTP/1.1 request that can be understood." };
+  }
 }
 
 function sendError(reply: FastifyReply, error: AegisError): FastifyReply {

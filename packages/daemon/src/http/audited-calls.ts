@@ -75,6 +75,10 @@ const calls: Record<string, AuditedCall> = {
   "GET /v1/instances/:id/workspace": { action: "workspace.read", detail: path },
   "GET /v1/instances/:id/workspace/tree": { action: "workspace.read", detail: () => "the list of files" },
   "POST /v1/instances/:id/workspace": { action: "workspace.write", detail: path },
+  "DELETE /v1/instances/:id/workspace": {
+    action: "workspace.write",
+    detail: ({ query }) => `${String(query["path"])} (deleted)`,
+  },
   "POST /v1/images": { action: "image.pull", target: ({ body }) => body["ref"] },
   "DELETE /v1/images/*": { action: "image.delete", target: ({ params }) => params["*"] },
   "POST /v1/shutdown": { action: "daemon.stop", target: () => "aegisd" },

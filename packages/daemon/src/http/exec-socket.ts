@@ -38,13 +38,11 @@ export class ExecSocket {
 
   attach(server: http.Server): void {
     server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
-      const url = new URL(request.url ?? "/", "http://aegis");
-      const name = /^\/v1\/instances\/([^/]+)\/exec$/.exec(url.pathname)?.[1];
-      if (name === undefined) return void socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
+      socket.on("error", () => socket.destroy());
+      const asked = parseTarget(request.url ?? "");
+      if (asked === null) return void socket.end(NOT_FOUND);
       this.#sockets.handleUpgrade(request, socket, head, (client) => {
-        this.#serve(client, request, decodeURIComponent(name), url.searchParams.get("request") ?? "").catch(
-          (error: unknown) => fail(client, error),
-        );
+        this.#serve(client, request, asked.name, asked.query).catch((error: unknown) => fail(client, error));
       });
     });
   }
@@ -96,6 +94,19 @@ export class ExecSocket {
       this.#audit(request, id, exec.command, error);
       throw error;
     }
+  }
+}
+
+const NOT_FOUND = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/** Null for what is no exec of any instance; a caller may send anything here. */
+function parseTarget(target: string): { name: string; query: string } | null {
+  const [, name, search = ""] = /^\/v1\/instances\/([^/?]+)\/exec(?:\?(.*))?$/s.exec(target) ?? [];
+  if (name === undefined) return null;
+  try {
+    return { name: decodeURIComponent(name), query: new URLSearchParams(search).get("request") ?? "" };
+  } catch {
+    return null;
   }
 }
 

@@ -1,54 +1,79 @@
 import type http from "node:http";
 import type { Duplex } from "node:stream";
+import type { EventLog } from "../core/event-log.ts";
 import type { Instance } from "../core/instance.ts";
 import type { Instances } from "../core/instances.ts";
 import type { Logs } from "../core/logs.ts";
+import type { WorkspaceFiles } from "../core/workspace-files.ts";
 import { AegisError } from "@aegis/protocol/errors";
 import { instanceActor } from "../core/audit.ts";
 import type { Audit } from "../core/audit.ts";
 import { makeApp } from "./app.ts";
 import { auditCalls } from "./audit-calls.ts";
+import { auditExecs } from "./audit-execs.ts";
 import type { App } from "./app.ts";
+import { ExecSocket } from "./exec-socket.ts";
+import { GuestConnections } from "./guest-connections.ts";
 import { guestChildRoutes } from "./routes/guest-children.ts";
 import { guestSelfRoutes } from "./routes/guest-self.ts";
+import { workspaceRoutes } from "./routes/workspace.ts";
 
 /** Whose request it is: decided by the channel it came through, by nothing that it says. */
 export type CallerOf = (request: { raw: http.IncomingMessage }) => Instance;
 
+export interface GuestApiDeps {
+  instances: Instances;
+  logs: Logs;
+  events: EventLog;
+  audit: Audit;
+  files: WorkspaceFiles;
+  warn: (message: string) => void;
+}
+
 /** The Guest API. It listens nowhere: its connections are streams that harnesses opened. */
 export class GuestApi {
   readonly #app: App;
-  readonly #callers = new WeakMap<object, Instance>();
+  readonly #connections = new GuestConnections();
+  readonly #execSocket: ExecSocket;
 
-  constructor(instances: Instances, logs: Logs, audit: Audit, warn: (message: string) => void) {
-    this.#app = makeApp(warn);
-    const caller: CallerOf = ({ raw }) => {
-      const instance = this.#callers.get(raw.socket);
-      if (instance === undefined)
-        throw new AegisError("unauthorized", "This connection did not come from an instance.");
-      return instance;
-    };
+  constructor(deps: GuestApiDeps) {
+    this.#app = makeApp(deps.warn, GUEST_LIMITS);
+    const caller: CallerOf = ({ raw }) => this.#callerOf(raw);
     this.#holdWhileServing(caller);
     auditCalls(this.#app, {
-      audit,
+      audit: deps.audit,
       actor: (request) => instanceActor(caller(request)),
-      idOf: (name) => instances.peek(name)?.id ?? name,
-      warn,
+      idOf: (name) => deps.instances.peek(name)?.id ?? name,
+      warn: deps.warn,
     });
-    guestSelfRoutes(this.#app, instances, caller);
-    guestChildRoutes(this.#app, instances, logs, caller);
+    guestSelfRoutes(this.#app, deps, caller);
+    guestChildRoutes(this.#app, deps, caller);
+    workspaceRoutes(this.#app, deps.files, (request, name) => deps.instances.findChild(caller(request), name));
+    this.#execSocket = new ExecSocket(
+      (request, name) => deps.instances.findChild(this.#callerOf(request), name),
+      auditExecs(deps.audit, (request) => instanceActor(this.#callerOf(request))),
+    );
   }
 
   async ready(): Promise<void> {
     await this.#app.ready();
+    this.#execSocket.attach(this.#app.server);
+    // Node begins to watch how long headers and bodies take when a server listens, and this one never does
+    this.#app.server.emit("listening");
   }
 
   accept(stream: Duplex, instance: Instance): void {
     stream.on("error", () => stream.destroy());
-    this.#callers.set(stream, instance);
+    if (!this.#connections.add(stream, instance)) return;
     this.#app.server.emit("connection", stream);
     // the server reads the socket's handle by itself: what was read ahead would wait for ever
     stream.resume();
+  }
+
+  #callerOf(request: http.IncomingMessage): Instance {
+    const instance = this.#connections.callerOf(request.socket);
+    if (instance === null) throw new AegisError("unauthorized", "This connection did not come from an instance.");
+    return instance;
   }
 
   /** An instance is not idle while it waits for an answer. */
@@ -57,5 +82,11 @@ export class GuestApi {
       reply.raw.once("close", caller(request).hold());
       done();
     });
+    this.#app.server.on("upgrade", (request: http.IncomingMessage) => {
+      request.socket.once("close", this.#callerOf(request).hold());
+    });
   }
 }
+
+/** What a request may take until it is complete; answers may take as long as they like. */
+const GUEST_LIMITS = { headersTimeoutMs: 10_000, requestTimeoutMs: 600_000 };

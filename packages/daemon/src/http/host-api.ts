@@ -6,6 +6,7 @@ import type { ImageImporter, Images } from "../core/images.ts";
 import type { Instances } from "../core/instances.ts";
 import type { Logs } from "../core/logs.ts";
 import type { Secrets } from "../core/secrets.ts";
+import type { WorkspaceFiles } from "../core/workspace-files.ts";
 import { makeApp } from "./app.ts";
 import { auditCalls } from "./audit-calls.ts";
 import { auditExecs } from "./audit-execs.ts";
@@ -17,6 +18,7 @@ import { imageRoutes } from "./routes/images.ts";
 import { instanceIoRoutes } from "./routes/instance-io.ts";
 import { instanceRoutes } from "./routes/instances.ts";
 import { secretRoutes } from "./routes/secrets.ts";
+import { workspaceRoutes } from "./routes/workspace.ts";
 
 export interface HostApiDeps {
   instances: Instances;
@@ -26,6 +28,7 @@ export interface HostApiDeps {
   events: EventLog;
   audit: Audit;
   auditLog: AuditLog;
+  files: WorkspaceFiles;
   daemon: DaemonControl;
   warn: (message: string) => void;
 }
@@ -58,6 +61,7 @@ export async function serveHostApi(
   imageRoutes(app, deps.images, deps.instances);
   daemonRoutes(app, deps.daemon, deps.events);
   auditRoutes(app, deps.auditLog, deps.instances);
+  workspaceRoutes(app, deps.files, (_request, name) => deps.instances.find(name));
   const execSocket = new ExecSocket(
     (_request, name) => deps.instances.find(name),
     auditExecs(deps.audit, () => actor),

@@ -7,8 +7,8 @@ export function queryText(query: Query, name: string): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-export const queryFlag = (query: Query, name: string): boolean =>
-  ["true", "1", ""].includes(queryText(query, name) ?? "false");
+export const queryFlag = (query: Query, name: string, absent = false): boolean =>
+  ["true", "1", ""].includes(queryText(query, name) ?? String(absent));
 
 /** @throws AegisError `invalid_request` when it is no whole number >= 0 */
 export function queryCount(query: Query, name: string): number | undefined {

@@ -3,7 +3,7 @@ import type { DaemonStatus } from "@aegis/protocol/instance";
 import type { EventLog } from "../../core/event-log.ts";
 import type { App } from "../app.ts";
 import { sendNdjson } from "../ndjson.ts";
-import { queryCount } from "../query.ts";
+import { queryCount, queryFlag } from "../query.ts";
 import type { Query } from "../query.ts";
 
 const Shutdown = Type.Object({ stop_instances: Type.Optional(Type.Boolean()) }, { additionalProperties: false });
@@ -18,7 +18,8 @@ export function daemonRoutes(app: App, daemon: DaemonControl, events: EventLog):
   app.get("/v1/status", () => daemon.status());
   app.get<{ Querystring: Query }>("/v1/events", ({ query }, reply) => {
     const since = queryCount(query, "since_seq") ?? 0;
-    return sendNdjson(reply, (signal) => events.follow(since, signal));
+    const live = queryFlag(query, "follow", true);
+    return sendNdjson(reply, (signal) => events.follow(since, signal, live));
   });
   app.post("/v1/shutdown", { schema: { body: Shutdown } }, ({ body }, reply) => {
     reply.raw.once("finish", () => daemon.shutdown(body.stop_instances ?? false));

@@ -1,25 +1,31 @@
 import Type from "typebox";
 import { ExecRequest, ExposeRequest, SpawnInstance } from "@aegis/protocol/instance";
+import { childEvents } from "../../core/child-events.ts";
 import type { Instance } from "../../core/instance.ts";
-import type { Instances } from "../../core/instances.ts";
-import type { Logs } from "../../core/logs.ts";
 import type { App } from "../app.ts";
 import { execLines } from "../exec-lines.ts";
-import type { CallerOf } from "../guest-api.ts";
+import type { CallerOf, GuestApiDeps } from "../guest-api.ts";
 import { sendNdjson } from "../ndjson.ts";
+import { queryCount, queryFlag } from "../query.ts";
 import type { Query } from "../query.ts";
-import { logQuery, refuseStopped } from "./instance-io.ts";
+import { logQuery, NamedPort, refuseStopped } from "./instance-io.ts";
 
 const Named = Type.Object({ id: Type.String({ maxLength: 128 }) });
 
 /** What an instance may do with its own children. Everything else answers 404, as if it did not exist. */
-export function guestChildRoutes(app: App, instances: Instances, logs: Logs, caller: CallerOf): void {
+export function guestChildRoutes(app: App, { instances, logs, events }: GuestApiDeps, caller: CallerOf): void {
   app.post("/v1/instances", { schema: { body: SpawnInstance } }, async (request, reply) => {
     const child = await instances.spawn(caller(request), request.body);
     const { id, handle, state, parent_id, endpoints } = child.view();
     return reply.status(201).send({ id, handle, state, parent_id, endpoints });
   });
   app.get("/v1/instances", (request) => instances.childrenOf(caller(request)).map((child) => child.view()));
+  app.get<{ Querystring: Query }>("/v1/events", (request, reply) => {
+    const parent = caller(request);
+    const since = queryCount(request.query, "since_seq") ?? 0;
+    const follow = queryFlag(request.query, "follow", true);
+    return sendNdjson(reply, (signal) => childEvents(events, instances, parent, { since, follow }, signal));
+  });
 
   const one = { schema: { params: Named } };
   const childOf = (request: Parameters<CallerOf>[0] & { params: { id: string } }): Instance =>
@@ -53,4 +59,8 @@ export function guestChildRoutes(app: App, instances: Instances, logs: Logs, cal
   app.post("/v1/instances/:id/expose", { schema: { params: Named, body: ExposeRequest } }, (request) =>
     instances.exposeFromInside(childOf(request), request.body),
   );
+  app.delete("/v1/instances/:id/expose/:port", { schema: { params: NamedPort } }, async (request, reply) => {
+    await childOf(request).endpoints.unexpose(Number(request.params.port));
+    return reply.status(204).send();
+  });
 }

@@ -11,7 +11,10 @@ import { queryCount, queryFlag, queryTime } from "../query.ts";
 import type { Query } from "../query.ts";
 
 const Named = Type.Object({ id: Type.String({ maxLength: 128 }) });
-const NamedPort = Type.Object({ id: Type.String({ maxLength: 128 }), port: Type.String({ pattern: "^[0-9]{1,5}$" }) });
+export const NamedPort = Type.Object({
+  id: Type.String({ maxLength: 128 }),
+  port: Type.String({ pattern: "^[0-9]{1,5}$" }),
+});
 const NamedLease = Type.Object({ id: Type.String({ maxLength: 128 }), lease: Type.String({ maxLength: 128 }) });
 
 /** What goes in and out of an instance: commands, logs, ports, leases. */

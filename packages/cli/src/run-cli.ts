@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { AegisError, type ErrorBody } from "@aegis/protocol/errors";
+import { AegisError, shellExitCode, type ErrorBody } from "@aegis/protocol/errors";
 import type { Cli } from "./cli.ts";
 import { entries, type Entry, type Verb } from "./command-table.ts";
 import { ROOT_HELP } from "./root-help.ts";
@@ -7,7 +7,7 @@ import { ROOT_HELP } from "./root-help.ts";
 const VERSION = "0.1.0";
 const USAGE_EXIT_CODE = 2;
 
-/** @returns the exit code: 0, what the workload ended with, 1 for an error, 2 for a wrong command line */
+/** @returns the exit code: 0, what the workload ended with, 126 or 127 for a command that is none, 1 for another error, 2 for a wrong command line */
 export async function runCli(argv: string[], cli: Cli): Promise<number> {
   const end = argv.indexOf("--");
   const head = end === -1 ? argv : argv.slice(0, end);
@@ -27,7 +27,7 @@ export async function runCli(argv: string[], cli: Cli): Promise<number> {
     if (error instanceof CommanderError) return usageExit(error, cli, line);
     if (!(error instanceof AegisError)) throw error;
     report(error.toBody(), cli);
-    return 1;
+    return shellExitCode(error.code) ?? 1;
   }
 }
 

@@ -32,7 +32,7 @@ export interface TerminalChild {
 
 /**
  * Starts a process in a session of its own, with three real pipes.
- * @throws GuestError `spawn_failed`
+ * @throws GuestError `command_not_executable`, `spawn_failed`
  */
 export function spawnPiped(spec: ChildSpec): PipedChild {
   return withPipes((pipe) => {
@@ -50,7 +50,7 @@ export function spawnPiped(spec: ChildSpec): PipedChild {
 
 /**
  * Like {@link spawnPiped}, with /dev/null as input.
- * @throws GuestError `spawn_failed`
+ * @throws GuestError `command_not_executable`, `spawn_failed`
  */
 export function spawnWithoutInput(spec: ChildSpec): Omit<PipedChild, "stdin"> {
   return withPipes((pipe) => {
@@ -84,7 +84,7 @@ function withPipes<T>(use: (pipe: typeof openPipe) => T): T {
 
 /**
  * Starts a process as the leader of a new terminal.
- * @throws GuestError `spawn_failed`
+ * @throws GuestError `command_not_executable`, `spawn_failed`
  */
 export function spawnInTerminal(spec: ChildSpec, terminal: Bun.TerminalOptions): TerminalChild {
   const child = spawn(spec, { terminal });
@@ -122,17 +122,17 @@ function spawnError(file: string, thrown: unknown): GuestError {
   switch (errnoOf(thrown)) {
     case "ENOENT":
       return new GuestError(
-        "spawn_failed",
+        "command_not_executable",
         `${file} cannot be executed: the interpreter or loader that it names is not in the instance.`,
       );
     case "ENOEXEC":
       return new GuestError(
-        "spawn_failed",
+        "command_not_executable",
         `${file} cannot be executed: it is neither a program for this machine nor a script with a #! line.`,
       );
     case "E2BIG":
       return new GuestError(
-        "spawn_failed",
+        "command_not_executable",
         `${file} cannot be executed: arguments and environment are too long for the kernel.`,
       );
     case "EAGAIN":

@@ -8,7 +8,7 @@ type Finding = "executable" | "not_executable" | "missing";
 
 /**
  * The file that a command's first word names, looked up as a shell does, without needing one.
- * @throws GuestError `command_not_found` (a shell's 127) or `spawn_failed` (126)
+ * @throws GuestError `command_not_found` (a shell's 127) or `command_not_executable` (126)
  */
 export function resolveCommand(name: string, path: string | undefined, cwd: string): string {
   const candidates = name.includes("/") ? [resolve(cwd, name)] : searchPath(path).map((dir) => resolve(cwd, dir, name));
@@ -20,7 +20,7 @@ export function resolveCommand(name: string, path: string | undefined, cwd: stri
   }
   if (refused !== null)
     throw new GuestError(
-      "spawn_failed",
+      "command_not_executable",
       `${refused} in the instance cannot be executed: it is a folder, or lacks the x permission.`,
     );
   throw new GuestError("command_not_found", notFound(name, path));

@@ -53,8 +53,8 @@ test("without PATH the usual folders are searched", () => {
 test("what is missing is not found, what may not be executed cannot be spawned", () => {
   expect(codeOf(() => resolveCommand("nothing", path(), "/"))).toBe("command_not_found");
   expect(codeOf(() => resolveCommand("./nothing", path(), folder))).toBe("command_not_found");
-  expect(codeOf(() => resolveCommand("only-plain", path(), "/"))).toBe("spawn_failed");
-  expect(codeOf(() => resolveCommand(`${folder}/a`, path(), "/"))).toBe("spawn_failed");
+  expect(codeOf(() => resolveCommand("only-plain", path(), "/"))).toBe("command_not_executable");
+  expect(codeOf(() => resolveCommand(`${folder}/a`, path(), "/"))).toBe("command_not_executable");
 });
 
 test("a working directory is an absolute path to a folder", () => {

@@ -111,7 +111,7 @@ test("a host that is gone is noticed while input is held back", async () => {
 
 test.each([
   [{ command: ["no-such-command"] }, "command_not_found"],
-  [{ command: ["/etc/passwd"] }, "spawn_failed"],
+  [{ command: ["/etc/passwd"] }, "command_not_executable"],
   [{ command: ["true"], cwd: "/no/such" }, "invalid_cwd"],
   [{ command: ["true"], user: "nobody" }, "user_not_available"],
   [{ command: ["true"], user: "no-such-user" }, "user_not_available"],

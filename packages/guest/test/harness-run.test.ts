@@ -37,7 +37,7 @@ test("stdout is a pipe that can be opened again, fd 3 and the token are not hand
 test.each([
   [["no-such-command"], null, "command_not_found"],
   [["/no/such/file"], null, "command_not_found"],
-  [["/etc"], null, "spawn_failed"],
+  [["/etc"], null, "command_not_executable"],
   [["true"], "/no/such/folder", "invalid_cwd"],
   [["true"], "relative", "invalid_cwd"],
 ])("run %j in %s is refused with %s, and the next run works", async (command, cwd, code) => {

@@ -29,6 +29,7 @@ export type StreamReply =
 export type StreamErrorCode =
   | "connection_refused"
   | "command_not_found"
+  | "command_not_executable"
   | "invalid_cwd"
   | "user_not_available"
   | "unknown_stream"

@@ -4,6 +4,7 @@ export const statusOf = {
   invalid_json: 400,
   unknown_field: 400,
   command_not_found: 400,
+  command_not_executable: 400,
   invalid_path: 400,
   user_not_available: 400,
   unauthorized: 401,
@@ -67,6 +68,12 @@ export class AegisError extends Error {
   static fromBody(body: { error: string; code: string }): AegisError {
     return new AegisError(isErrorCode(body.code) ? body.code : "internal", body.error);
   }
+}
+
+/** What a shell says of a command that could not be started; null where the failure is another one. */
+export function shellExitCode(code: ErrorCode): 126 | 127 | null {
+  if (code === "command_not_found") return 127;
+  return code === "command_not_executable" ? 126 : null;
 }
 
 /** `Retry-After` of a 503, in seconds. */

@@ -9,6 +9,7 @@ import type { Machine } from "../core/driver.ts";
 const codeOf = {
   connection_refused: "guest_unreachable",
   command_not_found: "command_not_found",
+  command_not_executable: "command_not_executable",
   invalid_cwd: "invalid_path",
   user_not_available: "user_not_available",
   unknown_stream: "guest_unreachable",

@@ -1,6 +1,6 @@
 import type { ProcessExit } from "@aegis/protocol/control";
 import type { InstanceState } from "@aegis/protocol/instance";
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, shellExitCode } from "@aegis/protocol/errors";
 import type { ActivityTimer } from "./activity-timer.ts";
 import { bootInstance } from "./boot.ts";
 import { bootObserver } from "./boot-observer.ts";
@@ -202,7 +202,8 @@ export class Transitions {
     this.#journal.say(reason);
     if (cancelled) return this.#nowStopped({ state: "stopped", failure }, reason);
     const passing = !(error instanceof AegisError) || error.status >= 500;
-    this.#nowEnded({ state: "failed", failure }, reason, { kind: "boot_failed", passing });
+    const exitCode = error instanceof AegisError ? shellExitCode(error.code) : null;
+    this.#nowEnded({ state: "failed", failure, exitCode }, reason, { kind: "boot_failed", passing });
   }
 
   async freeze(reason: string): Promise<void> {

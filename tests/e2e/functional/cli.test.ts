@@ -75,7 +75,8 @@ describe("npx aegis", () => {
     expect((await run(["run", "--rm", "--name", "gone", "--", "true"])).code).toBe(0);
     expect((await aegis.client.instances.list()).map(({ handle }) => handle)).not.toContain("gone");
     const missing = await run(["run", "--", "no-such-program"]);
-    expect(missing.code).not.toBe(0);
+    expect(missing.code).toBe(127);
+    expect((await run(["run", "--", "/etc/passwd"])).code).toBe(126);
     expect(missing.err).toContain("no-such-program");
   });
 

@@ -53,7 +53,7 @@ describe("exec and logs", () => {
       ["a folder that is not there", { command: ["true"], cwd: "/nowhere" }, "invalid_path", "/nowhere"],
       ["a user that is not there", { command: ["true"], user: "nobody-known" }, "user_not_available", "nobody-known"],
       ["another user", { command: ["true"], user: "app" }, "user_not_available", "app"],
-      ["a file that is no program", { command: ["/etc/passwd"] }, "driver_failed", "/etc/passwd"],
+      ["a file that is no program", { command: ["/etc/passwd"] }, "command_not_executable", "/etc/passwd"],
     ])("refuses %s", async (_what, { command, ...more }, code, words) => {
       await expect(aegis.exec(box, command, more)).rejects.toMatchObject({
         code,

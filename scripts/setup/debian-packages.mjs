@@ -22,6 +22,7 @@ const FOR_TESTS = [
   ["docker-registry", "docker-registry", "a registry to pull from"],
   ["chromium", "chromium", "the browser of the end-to-end test"],
   ["busybox-static", "busybox", "a tiny image"],
+  ["openssl", "openssl", "a certificate that nobody trusts"],
 ];
 
 /** Installs the Debian packages that are missing, each named first. Without apt it only says what is missing. */

@@ -1,4 +1,5 @@
-import type { Binding, CreateInstance, PauseHook } from "@aegis/protocol/instance";
+import type { Binding } from "@aegis/protocol/binding";
+import type { CreateInstance, PauseHook } from "@aegis/protocol/instance";
 import { CLAW_CONFIG_ENV, type ChatConfig, type ClawConfig } from "../guest/claw-config.ts";
 import { llmAccess, type StoredSecret } from "./llm-access.ts";
 import type { Settings } from "./settings.ts";

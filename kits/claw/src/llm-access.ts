@@ -1,5 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
-import type { Binding } from "@aegis/protocol/instance";
+import type { Binding } from "@aegis/protocol/binding";
 import type { LlmConfig } from "../guest/claw-config.ts";
 import type { LlmSettings } from "./llm-settings.ts";
 

@@ -4,6 +4,7 @@ import { StreamHarness } from "./control/stream-harness.ts";
 import type { Driver } from "./core/driver.ts";
 import type { Audit, AuditLog } from "./core/audit.ts";
 import { BoundedAudit } from "./core/bounded-audit.ts";
+import { BindingBook } from "./core/binding-book.ts";
 import { EventLog } from "./core/event-log.ts";
 import type { ImageImporter, Images } from "./core/images.ts";
 import type { Logs } from "./core/logs.ts";
@@ -11,6 +12,7 @@ import type { Secrets } from "./core/secrets.ts";
 import type { Store } from "./core/store.ts";
 import type { Instance } from "./core/instance.ts";
 import { Instances } from "./core/instances.ts";
+import { UsageLedger } from "./core/usage-ledger.ts";
 import { BindingProxy } from "./egress/binding-proxy.ts";
 import { GuestApi } from "./http/guest-api.ts";
 import { serveHostApi } from "./http/host-api.ts";
@@ -26,6 +28,7 @@ import { AuditFiles } from "./store/audit-files.ts";
 import { openDatabase } from "./store/database.ts";
 import { LogFiles } from "./store/log-files.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
+import { UsageTable } from "./store/usage-table.ts";
 import { FolderFiles } from "./store/workspace/folder-files.ts";
 import { WorkspaceFolders } from "./store/workspace-folders.ts";
 
@@ -91,6 +94,7 @@ interface State {
   events: EventLog;
   masterKey: MasterKey;
   secrets: Secrets;
+  usage: UsageLedger;
   logs: Logs;
 }
 
@@ -113,15 +117,17 @@ function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableSta
   });
   const masterKey = MasterKey.open(home.masterKey, owner);
   const secrets = new SecretVault(database, masterKey.derive("secrets"), events);
+  const usage = new UsageLedger(new UsageTable(database), log);
+  opened.defer(() => usage.save());
   const logs = new LogFiles(home.instances, log);
   opened.defer(() => logs.flush());
-  return { store, audit, auditLog, events, masterKey, secrets, logs };
+  return { store, audit, auditLog, events, masterKey, secrets, usage, logs };
 }
 
 /** The instances with all that comes to them from outside and from inside. */
 function makeInstances(
   { home, owner, settings, driver, images, log }: DaemonParts,
-  { store, audit, events, masterKey, secrets, logs }: State,
+  { store, audit, events, masterKey, secrets, usage, logs }: State,
   hostBoot: string,
   opened: AsyncDisposableStack,
 ): { instances: Instances; guestApi: GuestApi; files: FolderFiles } {
@@ -132,7 +138,9 @@ function makeInstances(
   opened.defer(() => ingress.closeAll());
   const workspaces = new WorkspaceFolders(home.workspaces, owner, [home.root, home.images]);
   const files = new FolderFiles(workspaces, home.workspaces, owner);
-  const bindings = new BindingProxy(secrets);
+  const book = new BindingBook(usage, (id) => instances.peek(id)?.record);
+  const bindings = new BindingProxy({ secrets, book, audit });
+  opened.defer(() => bindings.close());
   const instances: Instances = new Instances(
     {
       store,
@@ -141,6 +149,7 @@ function makeInstances(
       secrets,
       logs,
       ingress,
+      bindings: book,
       driver,
       hostBoot,
       images,
@@ -149,9 +158,9 @@ function makeInstances(
       tokens: new JwtIssuer(masterKey.derive("tokens")),
       onReverseStream: (instance, request, stream) => {
         if (request.kind === "guest_api") return guestApi.accept(stream, instance);
-        const binding = instance.record.spec.bindings.find(({ name }) => name === request.binding);
-        if (binding === undefined) stream.destroy();
-        else bindings.accept(stream, binding, () => instance.hold());
+        const known = instance.record.spec.bindings.some(({ name }) => name === request.binding);
+        if (!known) stream.destroy();
+        else bindings.accept(stream, instance, request.binding);
       },
       warn: log,
     },

@@ -1,9 +1,8 @@
 import Type, { type Static } from "typebox";
+import { Binding, BindingView } from "./binding.ts";
 import { Capabilities } from "./capability.ts";
+import { HANDLE_PATTERN } from "./name-patterns.ts";
 import { NetworkPolicy } from "./network.ts";
-
-export const HANDLE_PATTERN = "^[a-zA-Z0-9][a-zA-Z0-9._-]*$";
-export const SECRET_NAME_PATTERN = "^[a-zA-Z_][a-zA-Z0-9_.-]*$";
 
 /** `stopped -> starting -> running -> paused -> (running | stopped)`; `failed` says why in `failure`. */
 export const InstanceState = Type.Enum(["starting", "running", "paused", "stopped", "failed"]);
@@ -70,21 +69,6 @@ export const ExposeRequest = Type.Object(
   { additionalProperties: false },
 );
 export type ExposeRequest = Static<typeof ExposeRequest>;
-
-/**
- * A loopback port inside the instance that is an HTTP service outside. `headers` may name secrets as
- * `${secret:NAME}`: the host fills them in, so the value never enters the instance.
- */
-export const Binding = Type.Object(
-  {
-    name: Type.String({ pattern: HANDLE_PATTERN, maxLength: 64 }),
-    port: Port,
-    upstream: Type.String({ pattern: "^https?://", maxLength: 2048 }),
-    headers: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 8192 }))),
-  },
-  { additionalProperties: false },
-);
-export type Binding = Static<typeof Binding>;
 
 const DiskMb = Type.Integer({ minimum: 64, maximum: 4_194_304 });
 
@@ -250,6 +234,8 @@ export const InstanceView = Type.Object({
   power_history: Type.Optional(Type.Array(PowerEntry)),
   /** the newest event that this view knows of: whoever follows events from there misses none; not in lists */
   event_seq: Type.Optional(Type.Integer()),
+  /** with what was used of them; not in lists */
+  bindings: Type.Optional(Type.Array(BindingView)),
 });
 export type InstanceView = Static<typeof InstanceView>;
 

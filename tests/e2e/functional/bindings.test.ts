@@ -150,7 +150,7 @@ describe("bindings", () => {
   it("say that a secret is gone, and not which value it had", async () => {
     await aegis.client.secrets.delete("LLM_KEY");
     const { stderr } = await aegis.exec(box, ["wget", "-O", "-", "http://127.0.0.1:8001/"]);
-    expect(stderr).toContain("502");
+    expect(stderr).toContain("503");
     await aegis.client.secrets.put("LLM_KEY", KEY);
     expect((await wget("http://127.0.0.1:8001/")).headers["authorization"]).toBe(`Bearer ${KEY}`);
   });

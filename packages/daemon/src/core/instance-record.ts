@@ -1,6 +1,6 @@
 import type { Capabilities } from "@aegis/protocol/capability";
+import type { Binding } from "@aegis/protocol/binding";
 import type {
-  Binding,
   DriverName,
   EndpointProtocol,
   IdlePolicy,
@@ -9,6 +9,9 @@ import type {
   RestartPolicy,
 } from "@aegis/protocol/instance";
 import type { NetworkPolicy } from "@aegis/protocol/network";
+
+/** One that a parent handed down only says its name and port: what it is follows from the parent, at every request. */
+export type StoredBinding = Binding & { inherited?: true };
 
 /** What was asked for, with every default filled in. */
 export interface InstanceSpec {
@@ -29,7 +32,7 @@ export interface InstanceSpec {
   pause_hook: PauseHook | null;
   read_only_root: boolean;
   network: NetworkPolicy;
-  bindings: Binding[];
+  bindings: StoredBinding[];
   kit: string | null;
   driver: DriverName;
 }

@@ -1,6 +1,7 @@
 import type { CreateInstance, ExposeRequest, HookCall, PauseHook, SpawnInstance } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
 import { checkedNetwork, OPEN_NETWORK } from "@aegis/protocol/network";
+import { checkedBindings } from "./checked-bindings.ts";
 import type { InstanceSpec } from "./instance-record.ts";
 
 /** Settings of the daemon that fill in what a create body leaves out. */
@@ -46,7 +47,7 @@ export function toSpec(
     pause_hook: checkedHook(body.pause_hook ?? null),
     read_only_root: body.read_only_root ?? false,
     network: checkedNetwork(body.network ?? OPEN_NETWORK),
-    bindings,
+    bindings: checkedBindings(bindings),
     kit: "kit" in body ? (body.kit ?? null) : null,
     driver: defaults.driver,
   };

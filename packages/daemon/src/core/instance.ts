@@ -10,6 +10,7 @@ import type {
   UpdateInstance,
 } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
+import type { BindingBook } from "./binding-book.ts";
 import { dialPort, either } from "./dial-port.ts";
 import type { Knock } from "./dial-port.ts";
 import type { Machine } from "./driver.ts";
@@ -34,6 +35,7 @@ export interface InstanceDeps extends Omit<LifecycleDeps, "onStream" | "onBootOv
   store: Store;
   events: EventLog;
   ingress: Ingress;
+  bindings: BindingBook;
   /** a process inside opened a stream to the Guest API or a binding */
   onReverseStream: (instance: Instance, request: HarnessNotifications["stream.open"], stream: Duplex) => void;
 }
@@ -96,8 +98,13 @@ export class Instance {
   /** The view with what the kernel says of the machine right now. */
   async inspect(): Promise<InstanceView> {
     const stats = (await this.#life.machine?.stats().catch(() => null)) ?? null;
-    const event_seq = this.#deps.events.newestSeq;
-    return { ...this.view(), stats, power_history: this.#journal.power.list(), event_seq };
+    return {
+      ...this.view(),
+      stats,
+      power_history: this.#journal.power.list(),
+      event_seq: this.#deps.events.newestSeq,
+      bindings: this.#deps.bindings.views(this.record),
+    };
   }
 
   /** Says `starting` at once; the promise settles when the workload runs or the boot has failed. Enables. Idempotent. */
@@ -153,6 +160,7 @@ export class Instance {
       onTombstone();
       this.#deps.events.emit({ type: "instance.deleted", instance_id: this.id, handle: this.handle });
       this.leases.close();
+      this.#deps.bindings.usage.forget(this.id);
       await this.endpoints.close();
       await clearRemains(this.#deps, this.id);
     });

@@ -12,7 +12,7 @@ import { toExposes, toSpec } from "./instance-spec.ts";
 import type { SpecDefaults } from "./instance-spec.ts";
 import { bindingSecrets, secretNames } from "./secret-env.ts";
 import { clearRemains } from "./remains.ts";
-import { childDefaults, refuseHostPath, refusePublicPort } from "./spawn-limits.ts";
+import { childDefaults, handedDown, refuseHostPath, refusePublicPort } from "./spawn-limits.ts";
 import { refuseUnknownBindings, refuseWiderNetwork } from "./spawn-limits.ts";
 
 export interface InstancesOptions {
@@ -141,7 +141,7 @@ export class Instances {
   async spawn(parent: Instance, body: SpawnInstance): Promise<Instance> {
     if (parent.removed) throw notFound(parent.id);
     const wanted = body.bindings ?? [];
-    const bindings = parent.record.spec.bindings.filter(({ name }) => wanted.includes(name));
+    const bindings = handedDown(parent, wanted);
     const spec = toSpec(childDefaults(parent, body), bindings, this.#defaults);
     const request = {
       spec,

@@ -1,4 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
+import { bindingTarget, templateSecrets } from "./binding-target.ts";
 import type { InstanceSpec } from "./instance-record.ts";
 import type { Secrets } from "./secrets.ts";
 
@@ -30,11 +31,8 @@ export function secretEnv(selectors: readonly string[], secrets: Secrets): Recor
   return env;
 }
 
-/** The names of secrets that the header templates of bindings fill in. */
-export function* bindingSecrets(spec: InstanceSpec): Generator<string> {
-  for (const { headers } of spec.bindings) {
-    for (const value of Object.values(headers ?? {})) {
-      for (const match of value.matchAll(/\$\{secret:([^}]*)\}/g)) yield match[1] ?? "";
-    }
-  }
-}
+/** The names of secrets that bindings of its own put into headers. */
+export const bindingSecrets = (spec: InstanceSpec): string[] =>
+  spec.bindings
+    .filter(({ inherited }) => inherited !== true)
+    .flatMap((binding) => Object.values(bindingTarget(binding).headers).flatMap(templateSecrets));

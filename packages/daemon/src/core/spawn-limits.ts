@@ -2,6 +2,7 @@ import { AegisError } from "@aegis/protocol/errors";
 import type { ExposeRequest, SpawnInstance } from "@aegis/protocol/instance";
 import { networkCovers, type NetworkPolicy } from "@aegis/protocol/network";
 import type { Instance } from "./instance.ts";
+import type { StoredBinding } from "./instance-record.ts";
 
 /** What a child gets when it does not say: the usual memory, or all that the grant allows, and its parent's network. */
 export const childDefaults = (parent: Instance, body: SpawnInstance): SpawnInstance => ({
@@ -14,6 +15,12 @@ export function refuseHostPath(workspace: string | null): void {
   if (workspace?.startsWith("/") !== true) return;
   throw new AegisError("capability_refused", "An instance may name a workspace, never a host path.");
 }
+
+/** What a child stores of the parent's bindings: what they lead to is the owner's, and looked up there. */
+export const handedDown = (parent: Instance, wanted: readonly string[]): StoredBinding[] =>
+  parent.record.spec.bindings
+    .filter(({ name }) => wanted.includes(name))
+    .map((binding) => ({ ...binding, inherited: true }));
 
 export function refuseUnknownBindings(parent: Instance, wanted: string[]): void {
   const own = new Set(parent.record.spec.bindings.map(({ name }) => name));

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
-import { SECRET_NAME_PATTERN } from "@aegis/protocol/instance";
+import { SECRET_NAME_PATTERN } from "@aegis/protocol/name-patterns";
 import { AegisError } from "@aegis/protocol/errors";
 import type { EventLog } from "../core/event-log.ts";
 import type { Secrets } from "../core/secrets.ts";

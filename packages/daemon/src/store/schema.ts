@@ -41,6 +41,12 @@ CREATE TABLE IF NOT EXISTS power (
   reason TEXT NOT NULL,
   PRIMARY KEY (instance_id, slot)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS binding_usage (
+  instance_id TEXT NOT NULL REFERENCES instance (id),
+  binding TEXT NOT NULL,
+  used TEXT NOT NULL,
+  PRIMARY KEY (instance_id, binding)
+) STRICT;
 CREATE TABLE IF NOT EXISTS remains (
   instance_id TEXT PRIMARY KEY REFERENCES instance (id)
 ) STRICT;

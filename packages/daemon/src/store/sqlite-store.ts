@@ -131,6 +131,7 @@ export class SqliteStore implements Store {
       this.#run("DELETE FROM endpoint WHERE instance_id = ?", instanceId);
       this.#run("DELETE FROM lease WHERE instance_id = ?", instanceId);
       this.#run("DELETE FROM power WHERE instance_id = ?", instanceId);
+      this.#run("DELETE FROM binding_usage WHERE instance_id = ?", instanceId);
       this.#run("DELETE FROM observation WHERE instance_id = ?", instanceId);
       // what it was made with may hold what nobody should find later
       this.#run(

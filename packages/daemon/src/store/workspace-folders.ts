@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, realpathSync } from "node:fs";
 import { chown, mkdir } from "node:fs/promises";
 import { isAbsolute, join, normalize } from "node:path";
-import { HANDLE_PATTERN } from "@aegis/protocol/instance";
+import { HANDLE_PATTERN } from "@aegis/protocol/name-patterns";
 import { AegisError } from "@aegis/protocol/errors";
 import type { Workspaces } from "../core/workspaces.ts";
 

@@ -2,6 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { Duplex } from "node:stream";
 import { AegisError } from "@aegis/protocol/errors";
 import type { Driver, Machine, MachineSpec } from "../../src/core/driver.ts";
+import { BindingBook } from "../../src/core/binding-book.ts";
 import { EventLog } from "../../src/core/event-log.ts";
 import type { Instance } from "../../src/core/instance.ts";
 import { Instances } from "../../src/core/instances.ts";
@@ -10,6 +11,7 @@ import { FakeDriver, FakeHost } from "../../src/drivers/fake/fake-driver.ts";
 import { schema } from "../../src/store/schema.ts";
 import { SqliteStore } from "../../src/store/sqlite-store.ts";
 import type { Store } from "../../src/core/store.ts";
+import { UsageLedger } from "../../src/core/usage-ledger.ts";
 
 const image = {
   refs: ["test"],
@@ -168,6 +170,7 @@ export class RaceWorld {
         hostBoot: this.host.bootId,
         events: new EventLog(store, warn),
         audit: { record: () => undefined },
+        bindings: new BindingBook(new UsageLedger({ load: () => [], save: () => undefined }, warn), () => undefined),
         driver: mortalDriver(this.driver, this.#life, this.hooks),
         harness: new StreamHarness(),
         images: {

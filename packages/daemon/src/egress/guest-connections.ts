@@ -1,0 +1,112 @@
+import http from "node:http";
+import type { Duplex } from "node:stream";
+import { RETRY_AFTER_S } from "@aegis/protocol/errors";
+
+/** An instance that uses a binding. */
+export interface BindingCaller {
+  readonly id: string;
+  readonly handle: string;
+  readonly boot: number;
+  /** counts as activity until the returned function is called */
+  hold(): () => void;
+}
+
+export interface GuestConnection {
+  caller: BindingCaller;
+  /** of the binding */
+  name: string;
+}
+
+export interface GuestRequests {
+  /** must not reject */
+  request(connection: GuestConnection, request: http.IncomingMessage, response: http.ServerResponse): Promise<void>;
+  /** must not reject */
+  upgrade(connection: GuestConnection, request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void>;
+  isUpgrade(request: http.IncomingMessage): boolean;
+}
+
+/** Connections of one instance to one binding. */
+const MAX_CONNECTIONS = 256;
+/** How long a connection may take to say what it wants, and how long it may be kept without a request, in ms. */
+const WAIT_MS = 60_000;
+
+interface Open extends GuestConnection {
+  waiting: NodeJS.Timeout | undefined;
+}
+
+/** The HTTP server at the host's end of the streams that processes inside opened. It listens nowhere. */
+export class GuestConnections {
+  readonly #requests: GuestRequests;
+  readonly #open = new WeakMap<Duplex, Open>();
+  /** how many of each binding of each instance */
+  readonly #counts = new Map<string, number>();
+  readonly #server: http.Server;
+
+  constructor(requests: GuestRequests) {
+    this.#requests = requests;
+    // without a listening socket the server's own timeouts do not run, but for the one between two requests
+    const shouldUpgradeCallback = (request: http.IncomingMessage) => requests.isUpgrade(request);
+    const options = { keepAliveTimeout: WAIT_MS, requestTimeout: 0, shouldUpgradeCallback };
+    this.#server = http.createServer(options);
+    const onRequest = (request: http.IncomingMessage, response: http.ServerResponse) =>
+      void this.#onRequest(request, response);
+    this.#server.on("request", onRequest).on("checkContinue", onRequest);
+    this.#server.on("upgrade", (request, socket, head) => void this.#onUpgrade(request, socket, head));
+  }
+
+  accept(stream: Duplex, caller: BindingCaller, name: string): void {
+    stream.on("error", () => stream.destroy());
+    const key = `${caller.id}/${name}`;
+    const count = this.#counts.get(key) ?? 0;
+    if (count >= MAX_CONNECTIONS) return turnAway(stream);
+    this.#counts.set(key, count + 1);
+    const open: Open = { caller, name, waiting: undefined };
+    this.#open.set(stream, open);
+    stream.once("close", () => {
+      clearTimeout(open.waiting);
+      const left = (this.#counts.get(key) ?? 1) - 1;
+      if (left > 0) this.#counts.set(key, left);
+      else this.#counts.delete(key);
+    });
+    this.#await(stream, open);
+    this.#server.emit("connection", stream);
+    // the server reads the socket's handle by itself: what was read ahead would wait for ever
+    stream.resume();
+  }
+
+  #await(stream: Duplex, open: Open): void {
+    clearTimeout(open.waiting);
+    open.waiting = setTimeout(() => stream.destroy(), WAIT_MS).unref();
+  }
+
+  async #onRequest(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const stream = request.socket;
+    const open = this.#open.get(stream);
+    if (open === undefined) return void response.destroy();
+    clearTimeout(open.waiting);
+    response.on("error", () => response.destroy());
+    const release = open.caller.hold();
+    response.once("close", () => {
+      release();
+      if (!stream.destroyed) this.#await(stream, open);
+    });
+    await this.#requests.request(open, request, response);
+  }
+
+  async #onUpgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const open = this.#open.get(socket);
+    if (open === undefined) return void socket.destroy();
+    clearTimeout(open.waiting);
+    socket.once("close", open.caller.hold());
+    await this.#requests.upgrade(open, request, socket, head);
+  }
+}
+
+function turnAway(stream: Duplex): void {
+  const body = `{"error":"${MAX_CONNECTIONS} connections to this binding are open already; close some.","code":"unavailable"}\n`;
+  stream.end(
+    `HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nretry-after: ${RETRY_AFTER_S}\r\nconnection: close\r\n\r\n${body}`,
+  );
+  stream.resume();
+  setTimeout(() => stream.destroy(), 1000).unref();
+}

@@ -76,6 +76,20 @@ export const entries: Entry[] = [
     ],
   },
   {
+    name: "preview",
+    summary: "links to an instance's site for other people",
+    verbs: [
+      { name: "create", summary: "make a link, and print it", load: () => import("./commands/preview-create.ts") },
+      { name: "list", summary: "those of one instance", load: () => import("./commands/preview-list.ts") },
+      { name: "delete", summary: "end one", load: () => import("./commands/preview-delete.ts") },
+      {
+        name: "public-url",
+        summary: "where links lead: see it, or set it",
+        load: () => import("./commands/public-url.ts"),
+      },
+    ],
+  },
+  {
     name: "lease",
     summary: "reasons for an instance to stay awake",
     verbs: [

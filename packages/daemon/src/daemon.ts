@@ -1,4 +1,3 @@
-import { AegisError } from "@aegis/protocol/errors";
 import type { DaemonStatus } from "@aegis/protocol/instance";
 import { StreamHarness } from "./control/stream-harness.ts";
 import type { Driver } from "./core/driver.ts";
@@ -8,9 +7,9 @@ import { BindingBook } from "./core/binding-book.ts";
 import { EventLog } from "./core/event-log.ts";
 import type { ImageImporter, Images } from "./core/images.ts";
 import type { Logs } from "./core/logs.ts";
+import type { PreviewStore } from "./core/preview-record.ts";
 import type { Secrets } from "./core/secrets.ts";
 import type { Store } from "./core/store.ts";
-import type { Instance } from "./core/instance.ts";
 import { Instances } from "./core/instances.ts";
 import { UsageLedger } from "./core/usage-ledger.ts";
 import { BindingProxy } from "./egress/binding-proxy.ts";
@@ -18,8 +17,9 @@ import { GuestApi } from "./http/guest-api.ts";
 import { serveHostApi } from "./http/host-api.ts";
 import type { HostApi } from "./http/host-api.ts";
 import type { Home, Owner } from "./home.ts";
-import { HttpRouter } from "./ingress/http-router.ts";
 import { PublicPorts } from "./ingress/public-ports.ts";
+import { openPreviews, openRouter } from "./router.ts";
+import type { PreviewParts } from "./router.ts";
 import { JwtIssuer } from "./secrets/jwt-issuer.ts";
 import { MasterKey } from "./secrets/master-key.ts";
 import { SecretVault } from "./secrets/secret-vault.ts";
@@ -27,6 +27,7 @@ import type { Settings } from "./settings.ts";
 import { AuditFiles } from "./store/audit-files.ts";
 import { openDatabase } from "./store/database.ts";
 import { LogFiles } from "./store/log-files.ts";
+import { PreviewTable } from "./store/preview-table.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
 import { UsageTable } from "./store/usage-table.ts";
 import { FolderFiles } from "./store/workspace/folder-files.ts";
@@ -55,12 +56,18 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const { home, settings, driver, images, log } = parts;
   await using opened = new AsyncDisposableStack();
   const state = openState(parts, opened);
-  const { instances, guestApi, files } = makeInstances(parts, state, await driver.hostBoot(), opened);
+  const preview = openPreviews(state, settings);
+  const { instances, guestApi, files } = makeInstances(
+    parts,
+    { ...state, ...preview },
+    await driver.hostBoot(),
+    opened,
+  );
   await guestApi.ready();
   await driver.start();
   opened.defer(() => driver.close());
   await instances.reconcile();
-  const routerPort = await openRouter(instances, settings.routerPort, state.audit, opened, log);
+  const routerPort = await openRouter({ instances, settings, state, preview, log }, opened);
   const close = closer(opened.move(), instances);
   const startedAt = Date.now();
   const daemon = {
@@ -79,7 +86,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     }),
     shutdown: (stopInstances: boolean) => void close.run(stopInstances).then(parts.onShutdown),
   };
-  const deps = { ...state, instances, images, files, daemon, warn: log };
+  const deps = { ...state, ...preview, instances, images, files, daemon, warn: log };
   close.api = await serveHostApi(deps, home.socket, parts.owner).catch(async (error: unknown) => {
     await close.run(false);
     throw error;
@@ -96,6 +103,8 @@ interface State {
   secrets: Secrets;
   usage: UsageLedger;
   logs: Logs;
+  previewStore: PreviewStore;
+  previewKey: Buffer;
 }
 
 /** What is on disk. Taking the lock of the home comes first. */
@@ -121,13 +130,15 @@ function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableSta
   opened.defer(() => usage.save());
   const logs = new LogFiles(home.instances, log);
   opened.defer(() => logs.flush());
-  return { store, audit, auditLog, events, masterKey, secrets, usage, logs };
+  const previewStore = new PreviewTable(database);
+  const previewKey = masterKey.derive("previews");
+  return { store, audit, auditLog, events, masterKey, secrets, usage, logs, previewStore, previewKey };
 }
 
 /** The instances with all that comes to them from outside and from inside. */
 function makeInstances(
   { home, owner, settings, driver, images, log }: DaemonParts,
-  { store, audit, events, masterKey, secrets, usage, logs }: State,
+  { store, audit, events, masterKey, secrets, usage, logs, previews }: State & PreviewParts,
   hostBoot: string,
   opened: AsyncDisposableStack,
 ): { instances: Instances; guestApi: GuestApi; files: FolderFiles } {
@@ -166,7 +177,7 @@ function makeInstances(
     },
     { defaults: { imageRef: settings.defaultImage, driver: driver.name } },
   );
-  const guestApi = new GuestApi({ instances, logs, events, audit, files, warn: log });
+  const guestApi = new GuestApi({ instances, logs, events, audit, files, previews, warn: log });
   return { instances, guestApi, files };
 }
 
@@ -189,55 +200,6 @@ function closer(opened: AsyncDisposableStack, instances: Instances): Closer {
       return closing;
     },
   };
-}
-
-/** A taken router port is no reason to keep the whole daemon down: several homes may run side by side. */
-async function openRouter(
-  instances: Instances,
-  port: number,
-  audit: Audit,
-  opened: AsyncDisposableStack,
-  log: (message: string) => void,
-): Promise<number | null> {
-  const router = new HttpRouter({
-    only: () => onlyHttp(instances),
-    connectHttp: (name) => connectHttp(instances, name),
-    onForeignHost: (host, reason) =>
-      audit.record({
-        actor: { kind: "daemon" },
-        action: "router.request",
-        target: host,
-        decision: "refused",
-        reason,
-      }),
-  });
-  opened.defer(() => router.close());
-  try {
-    return await router.listen(port);
-  } catch (error) {
-    log(
-      `the HTTP router is off: port ${port} cannot be opened (${String(error)}). Set AEGIS_ROUTER_PORT to a free one.`,
-    );
-    return null;
-  }
-}
-
-const httpPort = (instance: Instance): number | undefined =>
-  instance.endpoints.list().find(({ protocol }) => protocol === "http")?.guest_port;
-
-function onlyHttp(instances: Instances): string | null {
-  const [only, second] = instances.list();
-  return only !== undefined && second === undefined ? only.id : null;
-}
-
-async function connectHttp(instances: Instances, name: string) {
-  const instance = instances.find(name);
-  const port = httpPort(instance);
-  if (port !== undefined) return instance.open(port, "http");
-  throw new AegisError(
-    "endpoint_not_found",
-    `${instance.handle} exposes no HTTP port. Expose one with: aegis instance expose ${instance.handle} 8080`,
-  );
 }
 
 function countStates(instances: Instances): DaemonStatus["instances"] {

@@ -8,6 +8,8 @@ export interface Settings {
   reclaim: "auto" | "off";
   /** registry name to the mirrors that are asked first, in order */
   mirrors: Record<string, string[]>;
+  /** where the HTTP router is reached from outside; null: what was set at run time, if anything */
+  publicUrl: string | null;
   /** folder with aegis-guest, its loader and tini */
   harnessDir: string;
 }
@@ -25,6 +27,7 @@ export function readSettings(env: NodeJS.ProcessEnv, projectRoot: string): Setti
     runtime: readRuntime(env["AEGIS_RUNTIME"]),
     reclaim: readReclaim(env["AEGIS_RECLAIM"]),
     mirrors: readMirrors(env["AEGIS_REGISTRY_MIRRORS"]),
+    publicUrl: env["AEGIS_PUBLIC_URL"] ?? null,
     harnessDir: env["AEGIS_GUEST_DIR"] ?? `${projectRoot}/dist/guest`,
   };
 }

@@ -62,7 +62,15 @@ export async function daemonFixture(again?: Pick<DaemonFixture, "home" | "host">
     owner,
     driver,
     images,
-    settings: { defaultImage: "test", routerPort: 0, runtime: "auto", reclaim: "auto", mirrors: {}, harnessDir: "" },
+    settings: {
+      defaultImage: "test",
+      routerPort: 0,
+      runtime: "auto",
+      reclaim: "auto",
+      mirrors: {},
+      publicUrl: null,
+      harnessDir: "",
+    },
     log: (message) => void warnings.push(message),
     onShutdown: () => undefined,
   });

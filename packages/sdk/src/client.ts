@@ -4,6 +4,7 @@ import { AuditApi } from "./audit-api.ts";
 import { ImagesApi } from "./images-api.ts";
 import { InstancesApi } from "./instances-api.ts";
 import { ndjson } from "./ndjson.ts";
+import { PreviewsApi } from "./previews-api.ts";
 import { SecretsApi } from "./secrets-api.ts";
 import { UnixHttp } from "./unix-http.ts";
 
@@ -12,6 +13,7 @@ export class AegisClient {
   readonly instances: InstancesApi;
   readonly images: ImagesApi;
   readonly secrets: SecretsApi;
+  readonly previews: PreviewsApi;
   readonly audit: AuditApi;
   readonly #http: UnixHttp;
 
@@ -20,6 +22,7 @@ export class AegisClient {
     this.instances = new InstancesApi(this.#http);
     this.images = new ImagesApi(this.#http);
     this.secrets = new SecretsApi(this.#http);
+    this.previews = new PreviewsApi(this.#http);
     this.audit = new AuditApi(this.#http);
   }
 

@@ -42,6 +42,8 @@ const secrets = ({ body: { secrets: names } }: CallContent): string | undefined 
 const fields = ({ body }: CallContent): string => Object.keys(body).join(", ");
 const path = ({ query }: CallContent): string | undefined =>
   typeof query["path"] === "string" ? query["path"] : undefined;
+/** by its id: the link itself is a secret */
+const preview = ({ params, answer }: CallContent): string => String(params["preview"] ?? answer["preview_id"]);
 const named = ({ params }: CallContent): unknown => params["name"];
 const created = ({ answer, body }: CallContent): unknown => answer["id"] ?? body["handle"] ?? "an instance";
 
@@ -68,6 +70,11 @@ const calls: Record<string, AuditedCall> = {
   "DELETE /v1/instances/:id/expose/:port": { action: "instance.unexpose", detail: port },
   "POST /v1/self/expose": { action: "instance.expose", detail: port },
   "DELETE /v1/self/expose/:port": { action: "instance.unexpose", detail: port },
+  "POST /v1/instances/:id/previews": { action: "preview.create", detail: preview },
+  "DELETE /v1/instances/:id/previews/:preview": { action: "preview.delete", detail: preview },
+  "POST /v1/self/previews": { action: "preview.create", detail: preview },
+  "DELETE /v1/self/previews/:preview": { action: "preview.delete", detail: preview },
+  "PUT /v1/public-url": { action: "public_url.set", target: ({ body }) => body["url"] ?? "none" },
   "PUT /v1/instances/:id/secrets": { action: "secret.assign", detail: secrets },
   "PUT /v1/secrets/:name": { action: "secret.set", target: named },
   "DELETE /v1/secrets/:name": { action: "secret.delete", target: named },

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { EventLog } from "../core/event-log.ts";
 import type { Instance } from "../core/instance.ts";
 import type { Instances } from "../core/instances.ts";
+import type { Previews } from "../core/previews.ts";
 import type { Logs } from "../core/logs.ts";
 import type { WorkspaceFiles } from "../core/workspace-files.ts";
 import { AegisError } from "@aegis/protocol/errors";
@@ -16,6 +17,7 @@ import { ExecSocket } from "./exec-socket.ts";
 import { GuestConnections } from "./guest-connections.ts";
 import { guestChildRoutes } from "./routes/guest-children.ts";
 import { guestSelfRoutes } from "./routes/guest-self.ts";
+import { previewRoutes } from "./routes/previews.ts";
 import { workspaceRoutes } from "./routes/workspace.ts";
 
 /** Whose request it is: decided by the channel it came through, by nothing that it says. */
@@ -27,6 +29,7 @@ export interface GuestApiDeps {
   events: EventLog;
   audit: Audit;
   files: WorkspaceFiles;
+  previews: Previews;
   warn: (message: string) => void;
 }
 
@@ -49,6 +52,10 @@ export class GuestApi {
     guestSelfRoutes(this.#app, deps, caller);
     guestChildRoutes(this.#app, deps, caller);
     workspaceRoutes(this.#app, deps.files, (request, name) => deps.instances.findChild(caller(request), name));
+    previewRoutes(this.#app, deps.previews, "/v1/self", caller);
+    previewRoutes(this.#app, deps.previews, "/v1/instances/:id", (request) =>
+      deps.instances.findChild(caller(request), request.params.id ?? ""),
+    );
     this.#execSocket = new ExecSocket(
       (request, name) => deps.instances.findChild(this.#callerOf(request), name),
       auditExecs(deps.audit, (request) => instanceActor(this.#callerOf(request))),

@@ -5,6 +5,7 @@ import type { EventLog } from "../core/event-log.ts";
 import type { ImageImporter, Images } from "../core/images.ts";
 import type { Instances } from "../core/instances.ts";
 import type { Logs } from "../core/logs.ts";
+import type { Previews } from "../core/previews.ts";
 import type { Secrets } from "../core/secrets.ts";
 import type { WorkspaceFiles } from "../core/workspace-files.ts";
 import { makeApp } from "./app.ts";
@@ -17,6 +18,8 @@ import type { DaemonControl } from "./routes/daemon.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { instanceIoRoutes } from "./routes/instance-io.ts";
 import { instanceRoutes } from "./routes/instances.ts";
+import { previewRoutes, publicUrlRoutes } from "./routes/previews.ts";
+import type { PublicAddress } from "./routes/previews.ts";
 import { secretRoutes } from "./routes/secrets.ts";
 import { workspaceRoutes } from "./routes/workspace.ts";
 
@@ -26,6 +29,8 @@ export interface HostApiDeps {
   secrets: Secrets;
   logs: Logs;
   events: EventLog;
+  previews: Previews;
+  publicAddress: PublicAddress;
   audit: Audit;
   auditLog: AuditLog;
   files: WorkspaceFiles;
@@ -59,6 +64,8 @@ export async function serveHostApi(
   instanceIoRoutes(app, deps.instances, deps.logs);
   secretRoutes(app, deps.secrets);
   imageRoutes(app, deps.images, deps.instances);
+  previewRoutes(app, deps.previews, "/v1/instances/:id", ({ params }) => deps.instances.find(params.id ?? ""));
+  publicUrlRoutes(app, deps.publicAddress);
   daemonRoutes(app, deps.daemon, deps.events);
   auditRoutes(app, deps.auditLog, deps.instances);
   workspaceRoutes(app, deps.files, (_request, name) => deps.instances.find(name));

@@ -3,8 +3,8 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { AegisError, RETRY_AFTER_S } from "@aegis/protocol/errors";
 import type { OpenConnection } from "../core/open-connection.ts";
-import { isHopByHop } from "../core/hop-by-hop.ts";
-import { splice } from "./splice.ts";
+import { forwardRequest, forwardUpgrade, mapHeaders, type Rewrite } from "./http-proxy.ts";
+import type { PreviewServer } from "./previews/preview-server.ts";
 import { unavailableHtml, unavailablePage } from "./unavailable-page.ts";
 
 export interface RouteTarget {
@@ -18,13 +18,15 @@ export interface RouteTarget {
 
 const HEADER = "x-aegis-instance";
 
-/** One port for all instances: by header, by `<handle>.localhost`, or the only one there is. */
+/** One port for all instances: by preview link, by header, by `<handle>.localhost`, or the only one there is. */
 export class HttpRouter {
   readonly #target: RouteTarget;
+  readonly #previews: PreviewServer;
   readonly #server = http.createServer({ keepAliveTimeout: 5_000 });
 
-  constructor(target: RouteTarget) {
+  constructor(target: RouteTarget, previews: PreviewServer) {
     this.#target = target;
+    this.#previews = previews;
     this.#server.on("request", (request, response) => void this.#onRequest(request, response));
     this.#server.on(
       "upgrade",
@@ -46,26 +48,11 @@ export class HttpRouter {
   }
 
   async #onRequest(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const preview = this.#previews.match(request);
+    if (preview !== null) return this.#previews.serve(preview, request, response);
     try {
       const connection = await this.#connect(request);
-      connection.asked();
-      const { stream } = connection;
-      const upstream = http.request({
-        createConnection: () => stream,
-        method: request.method ?? "GET",
-        path: request.url ?? "/",
-        headers: forwardHeaders(request.rawHeaders),
-        setHost: false,
-      });
-      // the stream comes paused, and only now is somebody there to read it
-      upstream.once("socket", () => stream.resume());
-      upstream.on("response", (answer) => {
-        response.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.rawHeaders));
-        answer.pipe(response);
-      });
-      upstream.on("error", (error) => refuse(response, error));
-      response.on("close", () => upstream.destroy());
-      request.pipe(upstream);
+      forwardRequest(request, response, connection, asIs(request), (error) => refuse(response, error));
     } catch (error) {
       refuse(response, error);
     }
@@ -73,14 +60,10 @@ export class HttpRouter {
 
   async #onUpgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
+    const preview = this.#previews.match(request);
+    if (preview !== null) return this.#previews.upgrade(preview, request, socket, head);
     try {
-      const connection = await this.#connect(request);
-      connection.asked();
-      const { stream } = connection;
-      stream.write(rawHead(request));
-      if (head.length > 0) stream.write(head);
-      socket.on("data", (chunk: Buffer) => connection.fromOutside(chunk));
-      splice(socket, stream);
+      forwardUpgrade(request, socket, head, await this.#connect(request), asIs(request));
     } catch (error) {
       socket.end(unavailablePage(error));
     }
@@ -116,26 +99,12 @@ function handleOf(host: string | undefined): string | null {
   return name.endsWith(".localhost") ? name.slice(0, -".localhost".length) : null;
 }
 
-/** Names and values as they came, in order, repeated ones kept. */
-function endToEnd(rawHeaders: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const [name = "", value = ""] = rawHeaders.slice(at, at + 2);
-    if (!isHopByHop(name) && name.toLowerCase() !== HEADER) kept.push(name, value);
-  }
-  return kept;
-}
-
-const forwardHeaders = (rawHeaders: readonly string[]): string[] => endToEnd(rawHeaders).concat("Connection", "close");
-
-function rawHead(request: http.IncomingMessage): string {
-  const lines = [`${request.method} ${request.url} HTTP/1.1`];
-  for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
-    const [name = "", value = ""] = request.rawHeaders.slice(at, at + 2);
-    if (name.toLowerCase() !== HEADER) lines.push(`${name}: ${value}`);
-  }
-  return `${lines.join("\r\n")}\r\n\r\n`;
-}
+/** All but the header that was meant for the router. */
+const asIs = (request: http.IncomingMessage): Rewrite => ({
+  path: request.url ?? "/",
+  request: (headers) => mapHeaders(headers, (name, value) => (name === HEADER ? null : value)),
+  response: (headers) => headers,
+});
 
 function refuse(response: http.ServerResponse, error: unknown): void {
   if (response.headersSent) return void response.destroy();

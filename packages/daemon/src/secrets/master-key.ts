@@ -29,7 +29,7 @@ export class MasterKey {
   }
 
   /** A key for one purpose (HKDF-SHA256): knowing one tells nothing of another. */
-  derive(purpose: "secrets" | "tokens"): Buffer {
+  derive(purpose: "secrets" | "tokens" | "previews"): Buffer {
     return Buffer.from(hkdfSync("sha256", this.#key, "", `aegis/${purpose}/v1`, KEY_BYTES));
   }
 }

@@ -105,6 +105,11 @@ export const entries: Entry[] = [
       { name: "set", summary: "store a value, from a prompt or stdin", load: () => import("./commands/secret-set.ts") },
       { name: "list", summary: "names; values never come out", load: () => import("./commands/secret-list.ts") },
       { name: "delete", summary: "forget one", load: () => import("./commands/secret-delete.ts") },
+      {
+        name: "rotate-key",
+        summary: "seal all of them with a new key",
+        load: () => import("./commands/secret-rotate-key.ts"),
+      },
     ],
   },
   {

@@ -24,7 +24,7 @@ Instances
   events                                     what happens, as it happens
   audit [-f] [--refused] | audit verify      who did what; is the log whole
 Secrets and images
-  secret set | list | delete                 values go in and never come out
+  secret set | list | delete | rotate-key    values go in and never come out
   image pull | import | list | delete        where instances boot from
 
 Options of every command: --json for machines, --help for more.

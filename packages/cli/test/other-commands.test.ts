@@ -189,3 +189,9 @@ it("a changed audit log is an error", async () => {
   daemon.routes["GET /v1/audit/verify"] = () => ({ body: { ...whole, broken: "entry 3 is missing" } });
   expect(await run("audit verify")).toMatchObject({ code: 1, stdout: expect.stringContaining("entry 3 is missing") });
 });
+
+it("the key is changed, and it says what became of the secrets", async () => {
+  daemon.routes["POST /v1/secrets/rotate-key"] = () => ({ body: { secrets: 3 } });
+  expect((await run("secret rotate-key")).stdout).toContain("3 secrets are sealed with a new key");
+  expect(JSON.parse((await run("secret rotate-key --json")).stdout)).toEqual({ secrets: 3 });
+});

@@ -6,9 +6,9 @@ import { BoundedAudit } from "./core/bounded-audit.ts";
 import { BindingBook } from "./core/binding-book.ts";
 import { EventLog } from "./core/event-log.ts";
 import type { ImageImporter, Images } from "./core/images.ts";
+import { rotateKey } from "./core/key-rotation.ts";
 import type { Logs } from "./core/logs.ts";
 import type { PreviewStore } from "./core/preview-record.ts";
-import type { Secrets } from "./core/secrets.ts";
 import type { Store } from "./core/store.ts";
 import { Instances } from "./core/instances.ts";
 import { UsageLedger } from "./core/usage-ledger.ts";
@@ -21,7 +21,7 @@ import { PublicPorts } from "./ingress/public-ports.ts";
 import { openPreviews, openRouter } from "./router.ts";
 import type { PreviewParts } from "./router.ts";
 import { JwtIssuer } from "./secrets/jwt-issuer.ts";
-import { MasterKey } from "./secrets/master-key.ts";
+import { Keyring } from "./secrets/keyring.ts";
 import { SecretVault } from "./secrets/secret-vault.ts";
 import type { Settings } from "./settings.ts";
 import { AuditFiles } from "./store/audit-files.ts";
@@ -86,7 +86,14 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     }),
     shutdown: (stopInstances: boolean) => void close.run(stopInstances).then(parts.onShutdown),
   };
-  const deps = { ...state, ...preview, instances, images, files, daemon, warn: log };
+  const rotate = () =>
+    rotateKey({
+      reseal: () => state.secrets.rotateKey(),
+      rekeyTokens: () => state.tokens.rekey(state.keyring.key.derive("tokens")),
+      instances,
+      warn: log,
+    });
+  const deps = { ...state, ...preview, rotateKey: rotate, instances, images, files, daemon, warn: log };
   close.api = await serveHostApi(deps, home.socket, parts.owner).catch(async (error: unknown) => {
     await close.run(false);
     throw error;
@@ -99,12 +106,13 @@ interface State {
   audit: Audit;
   auditLog: AuditLog;
   events: EventLog;
-  masterKey: MasterKey;
-  secrets: Secrets;
+  keyring: Keyring;
+  tokens: JwtIssuer;
+  secrets: SecretVault;
   usage: UsageLedger;
   logs: Logs;
   previewStore: PreviewStore;
-  previewKey: Buffer;
+  previewKey: () => Buffer;
 }
 
 /** What is on disk. Taking the lock of the home comes first. */
@@ -124,21 +132,22 @@ function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableSta
     decision: "allowed",
     reason: null,
   });
-  const masterKey = MasterKey.open(home.masterKey, owner);
-  const secrets = new SecretVault(database, masterKey.derive("secrets"), events);
+  const keyring = new Keyring(home.masterKey, owner, database);
+  const tokens = new JwtIssuer(keyring.key.derive("tokens"));
+  const secrets = new SecretVault(database, keyring, events);
   const usage = new UsageLedger(new UsageTable(database), log);
   opened.defer(() => usage.save());
   const logs = new LogFiles(home.instances, log);
   opened.defer(() => logs.flush());
   const previewStore = new PreviewTable(database);
-  const previewKey = masterKey.derive("previews");
-  return { store, audit, auditLog, events, masterKey, secrets, usage, logs, previewStore, previewKey };
+  const previewKey = () => keyring.key.derive("previews");
+  return { store, audit, auditLog, events, keyring, tokens, secrets, usage, logs, previewStore, previewKey };
 }
 
 /** The instances with all that comes to them from outside and from inside. */
 function makeInstances(
   { home, owner, settings, driver, images, log }: DaemonParts,
-  { store, audit, events, masterKey, secrets, usage, logs, previews }: State & PreviewParts,
+  { store, audit, events, tokens, secrets, usage, logs, previews }: State & PreviewParts,
   hostBoot: string,
   opened: AsyncDisposableStack,
 ): { instances: Instances; guestApi: GuestApi; files: FolderFiles } {
@@ -166,7 +175,7 @@ function makeInstances(
       images,
       harness: new StreamHarness(),
       workspaces,
-      tokens: new JwtIssuer(masterKey.derive("tokens")),
+      tokens,
       onReverseStream: (instance, request, stream) => {
         if (request.kind === "guest_api") return guestApi.accept(stream, instance);
         const known = instance.record.spec.bindings.some(({ name }) => name === request.binding);

@@ -7,12 +7,14 @@ import { ContainerDriver } from "./drivers/container/container-driver.ts";
 import { FIRST_HOST_ID, ID_COUNT } from "./drivers/container/oci-config.ts";
 import { invokingUser, openHome } from "./home.ts";
 import { ImageStore } from "./images/image-store.ts";
+import { preventCoreDumps } from "./no-core-dumps.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
 import { readSettings } from "./settings.ts";
 
 const log = (message: string): void => void process.stderr.write(`${new Date().toISOString()} ${message}\n`);
 
 async function main(): Promise<void> {
+  preventCoreDumps(log);
   const owner = invokingUser(process.env);
   const home = openHome(process.env, owner);
   const settings = readSettings(process.env, projectRoot(import.meta.dirname));

@@ -15,7 +15,7 @@ interface State {
   audit: Audit;
   previewStore: PreviewStore;
   /** signs the cookies of previews */
-  previewKey: Buffer;
+  previewKey: () => Buffer;
 }
 
 type RouterSettings = Pick<Settings, "routerPort" | "publicUrl">;

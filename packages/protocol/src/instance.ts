@@ -294,6 +294,12 @@ export interface DaemonStatus {
   audit: AuditHealth;
 }
 
+/** `POST /v1/secrets/rotate-key` */
+export interface KeyRotated {
+  /** how many are sealed with the new key */
+  secrets: number;
+}
+
 /** Whether the audit log takes everything. */
 export interface AuditHealth {
   last_seq: number;

@@ -1,3 +1,4 @@
+import type { KeyRotated } from "@aegis/protocol/instance";
 import type { UnixHttp } from "./unix-http.ts";
 
 /** Secrets go in and never come out: only their names are ever listed. */
@@ -19,6 +20,11 @@ export class SecretsApi {
       path: "/v1/secrets",
     });
     return (Array.isArray(answer) ? answer : answer.secrets).map((one) => (typeof one === "string" ? one : one.name));
+  }
+
+  /** Seals every secret with a new key, and gives running instances new tokens. */
+  rotateKey(): Promise<KeyRotated> {
+    return this.#http.json({ method: "POST", path: "/v1/secrets/rotate-key" });
   }
 
   async delete(name: string): Promise<void> {

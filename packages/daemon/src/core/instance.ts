@@ -260,6 +260,11 @@ export class Instance {
     return this.#life.checkMemory();
   }
 
+  /** After a change of the key; of no effect unless it runs. */
+  renewToken(): Promise<void> {
+    return this.#life.renewToken();
+  }
+
   /** Takes up a machine that outlived the last daemon. */
   adopt(machine: Machine): Promise<void> {
     return this.#life.adopt(machine);

@@ -255,6 +255,13 @@ export class Lifecycle {
     }
   }
 
+  /** After a change of the key: a machine that runs gets another token now, a paused one when it wakes. */
+  renewToken(): Promise<void> {
+    return this.#queue.run(async () => {
+      if (this.state === "running") await this.#transitions.session?.connect();
+    });
+  }
+
   /** After a process inside was killed: notes when the kernel did it for want of memory. */
   async checkMemory(): Promise<void> {
     if ((await this.#transitions.session?.machine.ranOutOfMemory()) === true)

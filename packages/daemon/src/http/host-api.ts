@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, rmSync } from "node:fs";
 import type { AuditActor } from "@aegis/protocol/audit";
+import type { KeyRotated } from "@aegis/protocol/instance";
 import type { Audit, AuditLog } from "../core/audit.ts";
 import type { EventLog } from "../core/event-log.ts";
 import type { ImageImporter, Images } from "../core/images.ts";
@@ -27,6 +28,7 @@ export interface HostApiDeps {
   instances: Instances;
   images: Images & ImageImporter;
   secrets: Secrets;
+  rotateKey: () => Promise<KeyRotated>;
   logs: Logs;
   events: EventLog;
   previews: Previews;
@@ -62,7 +64,7 @@ export async function serveHostApi(
   });
   instanceRoutes(app, deps.instances);
   instanceIoRoutes(app, deps.instances, deps.logs);
-  secretRoutes(app, deps.secrets);
+  secretRoutes(app, deps.secrets, deps.rotateKey);
   imageRoutes(app, deps.images, deps.instances);
   previewRoutes(app, deps.previews, "/v1/instances/:id", ({ params }) => deps.instances.find(params.id ?? ""));
   publicUrlRoutes(app, deps.publicAddress);

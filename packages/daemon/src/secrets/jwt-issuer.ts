@@ -1,18 +1,33 @@
 import { SignJWT, jwtVerify, errors } from "jose";
+import type { JWTPayload } from "jose";
 import type { Capabilities } from "@aegis/protocol/capability";
 import type { TokenIssuer } from "../core/token-issuer.ts";
 
 const ISSUER = "aegisd";
 const AUDIENCE = "aegis-guest";
 const ALGORITHM = "HS256";
+/** how long tokens of the last key are good: until the running instances have their new ones */
+const GRACE_MS = 60_000;
 
 /** Capability tokens as JWTs. They repeat the grant; the host's own grant row decides. */
 export class JwtIssuer implements TokenIssuer {
   readonly lifetimeMs = 3_600_000;
-  readonly #key: Uint8Array;
+  #key: Uint8Array;
+  #last: { key: Uint8Array; goodUntil: number } | null = null;
+  #epoch = 0;
 
   constructor(key: Uint8Array) {
     this.#key = key;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  rekey(key: Uint8Array): void {
+    this.#last = { key: this.#key, goodUntil: Date.now() + GRACE_MS };
+    this.#key = key;
+    this.#epoch += 1;
   }
 
   issue(instanceId: string, boot: number, grant: Capabilities): Promise<string> {
@@ -27,17 +42,19 @@ export class JwtIssuer implements TokenIssuer {
   }
 
   async verify(token: string, instanceId: string, boot: number): Promise<boolean> {
-    try {
-      const { payload } = await jwtVerify(token, this.#key, {
-        algorithms: [ALGORITHM],
-        issuer: ISSUER,
-        audience: AUDIENCE,
-        subject: instanceId,
-      });
-      return payload["boot"] === boot;
-    } catch (error) {
-      if (error instanceof errors.JOSEError) return false;
-      throw error;
-    }
+    if (this.#last !== null && Date.now() >= this.#last.goodUntil) this.#last = null;
+    const keys = this.#last === null ? [this.#key] : [this.#key, this.#last.key];
+    for (const key of keys) if ((await payloadOf(token, key, instanceId))?.["boot"] === boot) return true;
+    return false;
+  }
+}
+
+async function payloadOf(token: string, key: Uint8Array, subject: string): Promise<JWTPayload | null> {
+  try {
+    const expected = { algorithms: [ALGORITHM], issuer: ISSUER, audience: AUDIENCE, subject };
+    return (await jwtVerify(token, key, expected)).payload;
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return null;
+    throw error;
   }
 }

@@ -23,7 +23,7 @@ export function openDatabase(file: string, owner?: { uid: number; gid: number })
   const db = new DatabaseSync(file);
   try {
     db.exec(
-      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
+      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
     );
     checkPages(db);
     db.exec(schema);

@@ -192,6 +192,7 @@ export class RaceWorld {
         },
         tokens: {
           lifetimeMs: 3_600_000,
+          epoch: 0,
           issue: async (id, boot) => `${id}/${boot}`,
           verify: async (token, id, boot) => token === `${id}/${boot}`,
         },

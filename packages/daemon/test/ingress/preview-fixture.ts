@@ -55,7 +55,7 @@ export async function previewFixture(publicUrl: string | null = null): Promise<P
   };
   const now = () => fixture.now;
   const previews = new Previews({ store: new PreviewTable(database), urlOf: (token) => address.urlOf(token), now });
-  const gate = new PreviewGate({ key: Buffer.alloc(32, 7), now, open: (preview) => previews.open(preview) });
+  const gate = new PreviewGate({ key: () => Buffer.alloc(32, 7), now, open: (preview) => previews.open(preview) });
   const connect = async () => {
     await fixture.connect();
     const stream = net.connect(site, "127.0.0.1");

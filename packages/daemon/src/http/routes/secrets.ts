@@ -1,5 +1,6 @@
 import Type from "typebox";
 import { PutSecret } from "@aegis/protocol/instance";
+import type { KeyRotated } from "@aegis/protocol/instance";
 import type { Secrets } from "../../core/secrets.ts";
 import { AegisError } from "@aegis/protocol/errors";
 import type { App } from "../app.ts";
@@ -7,7 +8,8 @@ import type { App } from "../app.ts";
 const Named = Type.Object({ name: Type.String({ maxLength: 128 }) });
 
 /** Values go in and never come out. */
-export function secretRoutes(app: App, secrets: Secrets): void {
+export function secretRoutes(app: App, secrets: Secrets, rotateKey: () => Promise<KeyRotated>): void {
+  app.post("/v1/secrets/rotate-key", () => rotateKey());
   app.get("/v1/secrets", () => secrets.names().map((name) => ({ name })));
   app.get("/v1/secrets/:name", { schema: { params: Named } }, ({ params }) => {
     if (!secrets.names().includes(params.name)) {

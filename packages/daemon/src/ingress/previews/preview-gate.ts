@@ -14,8 +14,8 @@ export type Entry =
   | { kind: "used_up" };
 
 export interface GateDeps {
-  /** signs the cookies */
-  key: Buffer;
+  /** signs the cookies; when it changes, whoever was let in is asked again */
+  key: () => Buffer;
   /** ms since the epoch */
   now: () => number;
   /** lets somebody in; false when that was somebody else's only time */

@@ -7,10 +7,10 @@ export const COOKIE_PREFIX = "aegis_preview_";
 
 /** What a browser that was let in shows the next time: a cookie that only this home can have signed. */
 export class PreviewSessions {
-  readonly #key: Buffer;
+  readonly #key: () => Buffer;
   readonly #now: () => number;
 
-  constructor(key: Buffer, now: () => number) {
+  constructor(key: () => Buffer, now: () => number) {
     this.#key = key;
     this.#now = now;
   }
@@ -33,7 +33,7 @@ export class PreviewSessions {
 
   /** Another password makes another link, so the token stands for all that was agreed on. */
   #sign(preview: PreviewRecord, until: number): string {
-    return createHmac("sha256", this.#key).update(`${preview.id} ${preview.token} ${until}`).digest("base64url");
+    return createHmac("sha256", this.#key()).update(`${preview.id} ${preview.token} ${until}`).digest("base64url");
   }
 }
 

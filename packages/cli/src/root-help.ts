@@ -18,6 +18,7 @@ Instances
   instance set NAME --idle-timeout 5m        when it sleeps and starts again
   instance expose NAME [PUBLIC:]PORT         a public port; unexpose NAME PORT
   instance delete NAME | prune               remove one; remove old ones
+  preview create | list | delete NAME        links to its site for other people
   lease acquire | list | release NAME        keep it awake for a while
   exec [-it] NAME -- CMD                     a command in an instance; wakes it
   logs NAME [-f] [--tail N]                  what it printed

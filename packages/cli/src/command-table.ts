@@ -120,6 +120,7 @@ export const entries: Entry[] = [
       { name: "import", summary: "take one from a local OCI layout", load: () => import("./commands/image-import.ts") },
       { name: "list", summary: "images in the store", load: () => import("./commands/image-list.ts") },
       { name: "delete", summary: "remove one from the store", load: () => import("./commands/image-delete.ts") },
+      { name: "prune", summary: "remove those that nothing uses", load: () => import("./commands/image-prune.ts") },
     ],
   },
 ];

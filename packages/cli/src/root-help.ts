@@ -27,6 +27,7 @@ Instances
 Secrets and images
   secret set | list | delete | rotate-key    values go in and never come out
   image pull | import | list | delete        where instances boot from
+  image prune [--all]                        remove those that nothing uses
 
 Options of every command: --json for machines, --help for more.
 AEGIS_HOME moves everything from ~/.aegis to elsewhere. NO_COLOR is honoured.

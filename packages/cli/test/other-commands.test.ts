@@ -90,6 +90,17 @@ it("a pull shows each phase once and ends with the image", async () => {
   expect(daemon.calls[1]?.body).toEqual({ ref: "a:1", layout: "/where/i/am/lay" });
 });
 
+it("a prune says what went and what that freed", async () => {
+  const pruned = { deleted: ["docker.io/library/node:22"], freed_bytes: 3_000_000 };
+  daemon.routes["POST /v1/images/prune"] = () => ({ body: pruned });
+  expect((await run("image prune --all --older-than 7d")).stdout).toBe("deleted node:22\nfreed 2.9 MB\n");
+  expect(JSON.parse((await run("image prune --json")).stdout)).toEqual(pruned);
+  expect(daemon.calls.map(({ body }) => body)).toEqual([
+    { all: true, unused_older_than_s: 604_800 },
+    { all: false, unused_older_than_s: 0 },
+  ]);
+});
+
 it("a pull that fails says the daemon's words", async () => {
   daemon.routes["POST /v1/images"] = () => ({ lines: [{ done: true, error: "no such tag", code: "image_not_found" }] });
   expect(await run("image pull a:1")).toEqual({ code: 1, stdout: "", stderr: "aegis: no such tag\n" });

@@ -35,6 +35,7 @@ async function main(): Promise<void> {
     images: new ImageStore({
       root: home.images,
       mirrors: settings.mirrors,
+      home,
       idMap: { uid: FIRST_HOST_ID, gid: FIRST_HOST_ID, size: ID_COUNT },
     }),
     onShutdown: () => leave(home.pidFile),

@@ -1,13 +1,13 @@
 import http from "node:http";
 import { onTestFinished } from "vitest";
 import type { InstanceView } from "@aegis/protocol/instance";
-import { AegisError } from "@aegis/protocol/errors";
-import type { Image, ImageImporter, Images } from "../src/core/images.ts";
+import type { Image } from "../src/core/images.ts";
 import { startDaemon } from "../src/daemon.ts";
 import type { Daemon } from "../src/daemon.ts";
 import { FakeDriver, FakeHost } from "../src/drivers/fake/fake-driver.ts";
 import { openHome } from "../src/home.ts";
 import type { Home } from "../src/home.ts";
+import { fakeImages } from "./fake-images.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
@@ -21,17 +21,7 @@ const image: Image = {
   config: { env: ["FROM_IMAGE=yes"], entrypoint: [], cmd: [], user: "", workingDir: "" },
 };
 
-/** A store that holds one image under every name but `missing`. */
-const images: Images & ImageImporter = {
-  find: async () => image,
-  ensure: async (ref) => {
-    if (ref === "missing") throw new AegisError("image_not_found", "There is no image missing.");
-    return image;
-  },
-  list: async () => [image],
-  remove: async () => undefined,
-  importLayout: async () => image,
-};
+const images = fakeImages(image);
 
 export interface Answer<T = unknown> {
   status: number;

@@ -32,6 +32,7 @@ export const AUDIT_ACTIONS = [
   "workspace.write",
   "image.pull",
   "image.delete",
+  "image.prune",
   "network.connect",
   "binding.request",
   "capability.grant",

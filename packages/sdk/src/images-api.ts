@@ -1,5 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
-import type { ImageView, PullLine } from "@aegis/protocol/instance";
+import type { ImageView, PrunedImages, PruneImages, PullLine } from "@aegis/protocol/instance";
 import { ndjson } from "./ndjson.ts";
 import type { UnixHttp } from "./unix-http.ts";
 
@@ -28,6 +28,11 @@ export class ImagesApi {
       "unavailable",
       `aegisd ended before ${image.ref} was there: try again, nothing is half unpacked`,
     );
+  }
+
+  /** Removes images that no instance uses, of any home that shares the store. */
+  prune(choice: PruneImages = {}): Promise<PrunedImages> {
+    return this.#http.json({ method: "POST", path: "/v1/images/prune", body: choice });
   }
 
   async delete(ref: string): Promise<void> {

@@ -319,7 +319,7 @@ describe("image store", () => {
         });
     }
     expect(await readdir(host)).toEqual(["kept"]);
-    expect((await readdir(root)).toSorted()).toEqual(["locks", "oci", "tmp", "unpacked"]);
+    expect((await readdir(root)).toSorted()).toEqual(["locks", "oci", "tmp", "unpacked", "users"]);
     expect(await readdir(join(root, "tmp"))).toEqual([]);
   });
 

@@ -22,6 +22,8 @@ export interface BootDeps {
 
 export interface BootRequest {
   record: InstanceRecord;
+  /** of the image that it had before, over which its disk lies; null before the first boot */
+  imageDigest: string | null;
   boot: number;
   token: string;
   observer: HarnessObserver;
@@ -42,8 +44,8 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
   const { record, boot, signal } = request;
   if (record.spec.network.mode !== "open" && !deps.driver.features.filtersNetwork) throw cannotFilter(deps.driver.name);
   const env = usedSecrets(deps, record, boot);
-  const image = await deps.images.ensure(record.spec.image_ref, request.onPull, signal);
-  request.onImage(image);
+  const wanted = { ref: record.spec.image_ref, digest: request.imageDigest, onPull: request.onPull };
+  const image = await deps.images.use(wanted, request.onImage, signal);
   const machine = await deps.driver.create(
     {
       instanceId: record.id,

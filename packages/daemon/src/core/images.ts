@@ -34,9 +34,51 @@ export interface Images {
    * @throws AegisError `invalid_request` (malformed), `image_not_found`, `registry_failed`, `image_invalid`, `disk_full`
    */
   ensure(ref: string, onProgress?: (progress: PullProgress) => void, signal?: AbortSignal): Promise<Image>;
+  /**
+   * The image for a boot: the one that the instance had before, if that is still there, else what the reference names.
+   * @param onImage takes note that it is used: from then on it stays, as {@link keep} has it
+   * @throws AegisError as {@link ensure}
+   */
+  use(wanted: WantedImage, onImage: (image: Image) => void, signal?: AbortSignal): Promise<Image>;
+  /** From now on no image goes away that `inUse` gives, by digest or by reference; other daemons learn of it too. */
+  keep(inUse: () => Iterable<string>): Promise<void>;
+  /** Those that have a name, and those that are still used without one. */
   list(): Promise<ImageView[]>;
-  /** @throws AegisError `image_not_found` */
-  remove(ref: string): Promise<void>;
+  /**
+   * Takes a name away, and with the last one the image.
+   * @param check throws when this one must not be removed
+   * @throws AegisError `image_not_found`, `image_in_use` when another home needs it
+   */
+  remove(ref: string, check?: (image: StoredImage) => void): Promise<void>;
+  /** Bytes on disk of all there are. */
+  size(): Promise<number>;
+  /** Removes images that no home needs, of those that are unwanted. Waits for pulls that are going on, but not for long. */
+  prune(unwanted: (image: StoredImage) => boolean): Promise<Pruned>;
+}
+
+export interface WantedImage {
+  ref: string;
+  /** the one that it had before; null before the first boot */
+  digest: string | null;
+  onPull: (progress: PullProgress) => void;
+}
+
+/** What is asked about an image before it is taken away. */
+export interface StoredImage {
+  digest: string;
+  refs: string[];
+  /** when an instance booted from it last; before the first boot, when it came */
+  usedAt: Date;
+  /** no registry may be able to give it again */
+  madeHere: boolean;
+  /** whether a reference, digest or prefix of one names it now */
+  isNamedBy(ref: string): boolean;
+}
+
+export interface Pruned {
+  /** names */
+  deleted: string[];
+  freedBytes: number;
 }
 
 /** Takes images in that were built on this machine. */

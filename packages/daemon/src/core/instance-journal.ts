@@ -84,6 +84,17 @@ export class InstanceJournal {
     }
   }
 
+  /** Each boot takes the image of the one before; another one only where that is gone. */
+  bootsFrom(digest: string): void {
+    const { imageDigest } = this.#seen;
+    if (imageDigest === digest) return;
+    if (imageDigest !== null)
+      this.say(
+        `its image ${imageDigest} is gone: it boots from ${this.record.spec.image_ref} as that is now, ${digest}`,
+      );
+    this.note({ imageDigest: digest });
+  }
+
   /** What must be on disk before anything comes of it. @throws AegisError `disk_full` */
   commit(patch: Partial<Observation>): void {
     const next = { ...this.#seen, ...patch };

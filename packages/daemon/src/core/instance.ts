@@ -128,7 +128,10 @@ export class Instance {
   replace(spec: InstanceSpec, grant: Capabilities): Promise<void> {
     const sameImage = spec.image_ref === this.record.spec.image_ref;
     return this.#life.stop("its spec was replaced", STOP_GRACE_MS, async () => {
-      if (!sameImage) await this.#deps.driver.discard(this.id);
+      if (!sameImage) {
+        await this.#deps.driver.discard(this.id);
+        this.#journal.note({ imageDigest: null });
+      }
       this.#journal.replace(spec, grant);
     });
   }

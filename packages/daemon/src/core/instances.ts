@@ -4,6 +4,7 @@ import type { Capabilities } from "@aegis/protocol/capability";
 import { AegisError } from "@aegis/protocol/errors";
 import { checkExposedPorts, checkSpawn } from "./capabilities.ts";
 import type { Machine } from "./driver.ts";
+import { claimsOf } from "./image-use.ts";
 import { Instance } from "./instance.ts";
 import type { InstanceDeps } from "./instance.ts";
 import { newObservation } from "./instance-record.ts";
@@ -41,6 +42,10 @@ export class Instances {
     for (const stored of this.#deps.store.loadInstances()) {
       this.#byId.set(stored.record.id, new Instance(stored, this.#deps));
     }
+    const { images, warn } = this.#deps;
+    await images
+      .keep(() => [this.#defaults.imageRef, ...this.list().flatMap(claimsOf)])
+      .catch((error: unknown) => warn(`which images are in use could not be written down: ${String(error)}`));
     const machines = await this.#deps.driver.adopt();
     if (machines.length > 0 && this.#deps.store.isNew()) throw stateLost(machines.length);
     const adopted = new Set<string>();

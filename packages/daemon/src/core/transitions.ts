@@ -164,11 +164,12 @@ export class Transitions {
       this.#journal.commit({ boot, hostBoot, ...fresh });
       const booted = await bootInstance(this.#deps, {
         record: this.#record,
+        imageDigest: this.#journal.seen.imageDigest,
         boot,
         observer,
         token: await token.first(),
         onPull: (progress) => pullLog.add(progress),
-        onImage: (image) => this.#journal.note({ imageDigest: image.digest }),
+        onImage: ({ digest }) => this.#journal.bootsFrom(digest),
         onMachine: (machine) => {
           made = machine;
         },

@@ -69,11 +69,25 @@ export class BlobStore {
     await rename(copy, this.path(digest));
   }
 
-  /** Removes every blob but the given ones. */
-  async keepOnly(digests: ReadonlySet<string>): Promise<void> {
-    for (const hex of await readdir(join(this.folder, "sha256"))) {
-      if (!digests.has(`sha256:${hex}`)) await rm(join(this.folder, "sha256", hex), { force: true });
+  /** Removes every blob but the given ones. @returns how many bytes they had */
+  async keepOnly(digests: ReadonlySet<string>): Promise<number> {
+    let freed = 0;
+    for (const digest of await this.#digests()) {
+      if (digests.has(digest)) continue;
+      freed += Math.max(await this.sizeOf(digest), 0);
+      await rm(this.path(digest), { force: true });
     }
+    return freed;
+  }
+
+  /** Bytes of all of them. */
+  async size(): Promise<number> {
+    const sizes = await Promise.all((await this.#digests()).map((digest) => this.sizeOf(digest)));
+    return sizes.reduce((sum, size) => sum + Math.max(size, 0), 0);
+  }
+
+  async #digests(): Promise<string[]> {
+    return (await readdir(join(this.folder, "sha256"))).map((hex) => `sha256:${hex}`);
   }
 
   async #corrupt(digest: string): Promise<AegisError> {

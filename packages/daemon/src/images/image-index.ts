@@ -7,12 +7,16 @@ import { parseIndex, type Descriptor } from "./image-config.ts";
 const REF = "org.opencontainers.image.ref.name";
 /** digests by which the registry knows the image, where they differ from ours: its index, its own manifest format */
 const SOURCES = "aegis.source-digests";
+/** it came from a folder on this machine */
+const IMPORTED = "aegis.imported";
 
 export interface IndexEntry {
   /** in full, as formatReference gives it */
   ref: string;
   manifest: Descriptor;
   sourceDigests: string[];
+  /** made on this machine: no registry may have it */
+  imported: boolean;
 }
 
 /** Which reference names which image: the `index.json` of the OCI layout. An entry means that the image is complete. */
@@ -55,12 +59,23 @@ export class ImageIndex {
 function toEntry({ annotations = {}, ...manifest }: Descriptor): IndexEntry[] {
   const ref = annotations[REF];
   if (ref === undefined) return [];
-  return [{ ref, manifest, sourceDigests: annotations[SOURCES]?.split(" ") ?? [] }];
+  return [
+    {
+      ref,
+      manifest,
+      sourceDigests: annotations[SOURCES]?.split(" ") ?? [],
+      imported: annotations[IMPORTED] === "true",
+    },
+  ];
 }
 
-const toDescriptor = ({ ref, manifest, sourceDigests }: IndexEntry): Descriptor => ({
+const toDescriptor = ({ ref, manifest, sourceDigests, imported }: IndexEntry): Descriptor => ({
   ...manifest,
-  annotations: { [REF]: ref, ...(sourceDigests.length > 0 && { [SOURCES]: sourceDigests.join(" ") }) },
+  annotations: {
+    [REF]: ref,
+    ...(sourceDigests.length > 0 && { [SOURCES]: sourceDigests.join(" ") }),
+    ...(imported && { [IMPORTED]: "true" }),
+  },
 });
 
 function ifMissing(error: unknown): null {

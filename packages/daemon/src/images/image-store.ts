@@ -1,14 +1,15 @@
-import { mkdir, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
 import type { ImageView } from "@aegis/protocol/instance";
-import type { Image, Images, PullProgress } from "../core/images.ts";
-import { syncFolder } from "./atomic-file.ts";
+import { isClaimed } from "../core/image-use.ts";
+import type { Image, Images, Pruned, PullProgress, StoredImage, WantedImage } from "../core/images.ts";
 import { BlobStore } from "./blob-store.ts";
 import { ImageCatalog } from "./image-catalog.ts";
+import { type ClaimingHome, ImageClaims } from "./image-claims.ts";
 import { parseManifest, type Descriptor } from "./image-config.ts";
 import { isDiskFull, storeFailure } from "./image-failure.ts";
-import { ImageIndex } from "./image-index.ts";
+import { ImageIndex, type IndexEntry } from "./image-index.ts";
+import { ImageSweep } from "./image-sweep.ts";
 import { imageInLayout, takeImage } from "./import-layout.ts";
 import { pullImage, type Pulled, type PullTarget } from "./pull.ts";
 import { formatReference, parseReference } from "./reference.ts";
@@ -17,6 +18,7 @@ import { SharedWork } from "./shared-work.ts";
 import { StoreLocks } from "./store-locks.ts";
 import { TemporaryFolders } from "./temporary-folders.ts";
 import { unpackImage } from "./unpack.ts";
+import { UnpackedImages } from "./unpacked-images.ts";
 import type { IdMap } from "./user-namespace.ts";
 
 export interface ImageStoreSettings extends Partial<RegistrySettings> {
@@ -26,40 +28,64 @@ export interface ImageStoreSettings extends Partial<RegistrySettings> {
   idMap: IdMap;
   /** what images that are only ever made on this machine are called; they are never asked for in a registry */
   localPrefixes?: readonly string[];
+  /** whose instances boot from here; without one nothing is claimed beyond this process */
+  home?: ClaimingHome;
+  /** throws `disk_full` when there is no room for another image */
+  refuseWhenFull?: () => void;
 }
 
 type OnProgress = (progress: PullProgress) => void;
-type Fetch = (target: PullTarget) => Promise<Pulled>;
+type Fetch = (target: PullTarget) => Promise<Pulled & Pick<IndexEntry, "imported">>;
+
+/** So long a prune waits for pulls that are going on; what it has to clear away is then left to them. */
+const PRUNE_WAIT_MS = 30_000;
 
 /**
  * Images on this machine: an OCI layout (`oci/`), and each image unpacked once (`unpacked/sha256-.../rootfs`). What the index
  * names is complete. Who adds holds the store's lock shared; who clears away holds it alone.
  */
 export class ImageStore implements Images {
-  readonly #settings: Required<ImageStoreSettings>;
+  readonly #settings: Required<Omit<ImageStoreSettings, "home">>;
   readonly #blobs: BlobStore;
   readonly #index: ImageIndex;
+  readonly #unpacked: UnpackedImages;
   readonly #catalog: ImageCatalog;
+  readonly #claims: ImageClaims;
+  readonly #sweep: ImageSweep;
   readonly #locks: StoreLocks;
   readonly #temporary: TemporaryFolders;
   readonly #work = new SharedWork<Image, PullProgress>();
   #opened: Promise<void> | null = null;
   #clearLater = false;
+  #inUse: () => Iterable<string>;
 
-  constructor(settings: ImageStoreSettings) {
-    this.#settings = { mirrors: {}, insecureRegistries: [], localPrefixes: ["docker.io/aegis/"], ...settings };
+  constructor({ home, ...settings }: ImageStoreSettings) {
+    const defaults = { mirrors: {}, insecureRegistries: [], localPrefixes: ["docker.io/aegis/"] };
+    this.#settings = { ...defaults, refuseWhenFull: () => undefined, ...settings };
     const layout = join(settings.root, "oci");
     this.#locks = new StoreLocks(join(settings.root, "locks"));
     this.#blobs = new BlobStore(layout);
     this.#index = new ImageIndex(layout, this.#locks.index);
-    this.#catalog = new ImageCatalog(this.#blobs, this.#index, join(settings.root, "unpacked"));
+    this.#unpacked = new UnpackedImages(join(settings.root, "unpacked"));
+    this.#catalog = new ImageCatalog(this.#blobs, this.#index, this.#unpacked);
     this.#temporary = new TemporaryFolders(join(settings.root, "tmp"));
+    this.#claims = new ImageClaims(join(settings.root, "users"), home ?? null);
+    this.#inUse = () => this.#claims.own;
+    this.#sweep = new ImageSweep({
+      blobs: this.#blobs,
+      index: this.#index,
+      catalog: this.#catalog,
+      claims: this.#claims,
+      unpacked: this.#unpacked,
+      temporary: this.#temporary,
+      isLocal: (name) => this.#isLocal(name),
+    });
   }
 
   async find(ref: string): Promise<Image | null> {
     await this.#open();
-    const { named, entries } = await this.#catalog.select(ref);
-    return named[0] === undefined ? null : await this.#catalog.image(named[0], entries);
+    const [entry] = await this.#catalog.select(ref);
+    return entry === undefined ? null : await this.#catalog.image(entry.manifest.digest);
   }
 
   async ensure(ref: string, onProgress?: OnProgress, signal?: AbortSignal): Promise<Image> {
@@ -72,7 +98,8 @@ export class ImageStore implements Images {
       const known = await this.#index.find(name);
       if (known !== null && (await this.#hasBlobs(known.manifest))) return known;
       if (this.#isLocal(name)) throw onlyMadeHere(name);
-      return await pullImage(reference, this.#settings, target);
+      this.#settings.refuseWhenFull();
+      return { ...(await pullImage(reference, this.#settings, target)), imported: false };
     };
     return await this.#work.join(name, (tell, stop) => this.#add(name, fetch, tell, stop), onProgress, signal);
   }
@@ -82,24 +109,92 @@ export class ImageStore implements Images {
     const name = formatReference(parseReference(ref));
     const manifest = await imageInLayout(layout, [ref, name]);
     const fetch: Fetch = async (target) => {
+      this.#settings.refuseWhenFull();
       await takeImage(new BlobStore(layout), manifest, target);
-      return { manifest, sourceDigests: [] };
+      return { manifest, sourceDigests: [], imported: true };
     };
     const key = `${name} ${manifest.digest}`;
     return await this.#work.join(key, (tell, stop) => this.#add(name, fetch, tell, stop), onProgress, signal);
   }
 
-  async list(): Promise<ImageView[]> {
+  async use(
+    { ref, digest, onPull }: WantedImage,
+    onImage: (image: Image) => void,
+    signal?: AbortSignal,
+  ): Promise<Image> {
     await this.#open();
-    return await this.#catalog.list();
+    for (;;) {
+      const before = digest === null ? null : await this.#catalog.image(digest);
+      const image = before ?? (await this.ensure(ref, onPull, signal));
+      if (await this.#claimed(image, onImage, signal)) {
+        await this.#unpacked.touch(image.digest);
+        return image;
+      }
+    }
   }
 
-  async remove(ref: string): Promise<void> {
+  /** False when it was cleared away before it could be claimed. */
+  async #claimed(image: Image, onImage: (image: Image) => void, signal?: AbortSignal): Promise<boolean> {
+    const claim = () => {
+      onImage(image);
+      return true;
+    };
+    if (this.#claims.has(image.digest)) return claim();
+    const work = async () => {
+      await this.#claims.add([...this.#inUse(), image.digest]);
+      return (await this.#unpacked.has(image.digest)) && claim();
+    };
+    return await this.#locks.store.hold("shared", work, signal).catch((error: unknown) => {
+      throw storeFailure(error, this.#settings.root);
+    });
+  }
+
+  async keep(inUse: () => Iterable<string>): Promise<void> {
+    this.#inUse = inUse;
     await this.#open();
-    const { named } = await this.#catalog.select(ref);
-    if (named.length === 0) throw notHere(ref);
+    await this.#locks.store.hold("shared", () => this.#claims.replace(inUse()));
+  }
+
+  async list(): Promise<ImageView[]> {
+    await this.#open();
+    return await this.#catalog.list([...(await this.#claims.all())].filter((claim) => claim.startsWith("sha256:")));
+  }
+
+  async remove(ref: string, check: (image: StoredImage) => void = () => undefined): Promise<void> {
+    await this.#open();
+    const entries = await this.#index.entries();
+    const named = await this.#catalog.select(ref);
+    const [first] = named;
+    if (first === undefined) throw notHere(ref);
+    const image = await this.#sweep.stored(first.manifest.digest, entries);
+    check(image);
+    const home = await this.#claims.otherHome((claim) => isClaimed(image, [claim]));
+    if (home !== null) throw usedElsewhere(ref, home);
     await this.#index.remove(named.map((entry) => entry.ref));
     await this.#clearAway();
+  }
+
+  async prune(unwanted: (image: StoredImage) => boolean): Promise<Pruned> {
+    await this.#open();
+    const waiting = AbortSignal.timeout(PRUNE_WAIT_MS);
+    const work = async () => {
+      await this.#claims.replace(this.#inUse());
+      return await this.#sweep.prune(unwanted);
+    };
+    return await this.#locks.store.hold("exclusive", work, waiting).catch((error: unknown) => {
+      if (!waiting.aborted) throw error;
+      throw new AegisError(
+        "unavailable",
+        "Images are being pulled, so nothing was pruned. Try again when they are here.",
+      );
+    });
+  }
+
+  /** Bytes on disk of everything in it, whoever uses it. */
+  async size(): Promise<number> {
+    await this.#open();
+    const sizes = await Promise.all((await this.#unpacked.digests()).map((digest) => this.#unpacked.sizeOf(digest)));
+    return sizes.reduce((sum, size) => sum + size, await this.#blobs.size());
   }
 
   /** An image that was found by the digest in a reference keeps that reference as one more name. */
@@ -125,7 +220,8 @@ export class ImageStore implements Images {
   async #prepare(): Promise<void> {
     await this.#blobs.create();
     await this.#locks.create();
-    await mkdir(this.#unpacked, { recursive: true, mode: 0o700 });
+    await this.#unpacked.create();
+    await this.#claims.open();
     await this.#temporary.clearDead();
     // A daemon that died between unpacking and naming, or between forgetting a name and clearing up, has left something.
     await this.#clearAway();
@@ -149,42 +245,31 @@ export class ImageStore implements Images {
 
   async #fetchAndUnpack(name: string, fetch: Fetch, onProgress: OnProgress, signal: AbortSignal): Promise<Image> {
     const pull = () => this.#temporary.use((temporary) => fetch({ blobs: this.#blobs, temporary, onProgress, signal }));
-    const { manifest, sourceDigests } = await this.#locks.pull(name).hold("exclusive", pull, signal);
+    const { manifest, sourceDigests, imported } = await this.#locks.pull(name).hold("exclusive", pull, signal);
     const unpack = () => this.#unpack(manifest, onProgress, signal);
     await this.#locks.unpack(manifest.digest).hold("exclusive", unpack, signal);
     onProgress({ phase: "finish", message: `${name} is ready`, doneBytes: null, totalBytes: null });
-    const entry = { ref: name, manifest, sourceDigests };
-    await this.#index.set(entry);
-    const image = await this.#catalog.image(entry, await this.#index.entries());
+    await this.#index.set({ ref: name, manifest, sourceDigests, imported });
+    const image = await this.#catalog.image(manifest.digest);
     if (image === null) throw new AegisError("internal", `${name} was unpacked and is gone again. Pull it once more.`);
     return image;
   }
 
   async #unpack(descriptor: Descriptor, onProgress: OnProgress, signal: AbortSignal): Promise<void> {
-    if (await this.#catalog.isUnpacked(descriptor.digest)) return;
+    if (await this.#unpacked.has(descriptor.digest)) return;
     const manifest = parseManifest(await this.#blobs.readJson(descriptor.digest));
     await this.#temporary.use(async (temporary) => {
       const { idMap } = this.#settings;
       await unpackImage({ blobs: this.#blobs, descriptor, manifest, folder: temporary, idMap, onProgress, signal });
-      const finished = join(temporary, "image");
-      await mkdir(finished);
-      await rename(join(temporary, "rootfs"), join(finished, "rootfs"));
-      await rename(finished, this.#catalog.folderOf(descriptor.digest));
-      await syncFolder(this.#unpacked);
+      await this.#unpacked.add(descriptor.digest, temporary);
     });
   }
 
-  /** Removes what no reference names, unless somebody is adding right now; then after that. */
+  /** Removes what nobody needs, unless somebody is adding right now; then after that. */
   async #clearAway(): Promise<void> {
     const done = await this.#locks.store.tryHold("exclusive", async () => {
-      const entries = await this.#index.entries();
-      const folders = new Set(entries.map(({ manifest }) => this.#catalog.folderOf(manifest.digest)));
-      await this.#temporary.use(async (trash) => {
-        for (const name of await readdir(this.#unpacked)) {
-          if (!folders.has(join(this.#unpacked, name))) await rename(join(this.#unpacked, name), join(trash, name));
-        }
-      });
-      await this.#blobs.keepOnly(await this.#catalog.blobsOf(entries));
+      await this.#claims.replace(this.#inUse());
+      await this.#sweep.clear();
       return true;
     });
     this.#clearLater = done === null;
@@ -200,10 +285,6 @@ export class ImageStore implements Images {
   #isLocal(name: string): boolean {
     return ["localhost/", ...this.#settings.localPrefixes].some((prefix) => name.startsWith(prefix));
   }
-
-  get #unpacked(): string {
-    return join(this.#settings.root, "unpacked");
-  }
 }
 
 const notHere = (ref: string) =>
@@ -217,3 +298,6 @@ const onlyMadeHere = (name: string) =>
     "image_not_found",
     `There is no image ${name} on this machine, and images of this name are only ever made here, never pulled.`,
   );
+
+const usedElsewhere = (ref: string, home: string) =>
+  new AegisError("image_in_use", `${ref} is used by the instances of another home, ${home}. Delete it there first.`);

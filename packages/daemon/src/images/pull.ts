@@ -11,6 +11,7 @@ import { registrySources, type RegistrySettings, type RegistrySource } from "./r
 import { ToolFailed } from "./run-tool.ts";
 import { copyImage, inspectRaw, troubleOf, type RegistryTrouble } from "./skopeo.ts";
 
+/** What an image of the store is made of, before it has a name. */
 export interface Pulled {
   manifest: Descriptor;
   sourceDigests: string[];

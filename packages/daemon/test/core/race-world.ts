@@ -12,6 +12,7 @@ import { schema } from "../../src/store/schema.ts";
 import { SqliteStore } from "../../src/store/sqlite-store.ts";
 import type { Store } from "../../src/core/store.ts";
 import { UsageLedger } from "../../src/core/usage-ledger.ts";
+import { fakeImages } from "../fake-images.ts";
 
 const image = {
   refs: ["test"],
@@ -173,12 +174,7 @@ export class RaceWorld {
         bindings: new BindingBook(new UsageLedger({ load: () => [], save: () => undefined }, warn), () => undefined),
         driver: mortalDriver(this.driver, this.#life, this.hooks),
         harness: new StreamHarness(),
-        images: {
-          find: async () => image,
-          ensure: async () => image,
-          list: async () => [],
-          remove: async () => undefined,
-        },
+        images: fakeImages(image),
         secrets: { names: () => [], put: () => undefined, delete: () => undefined, reveal: () => "" },
         workspaces: { check: () => undefined, open: async () => "/none" },
         logs: {

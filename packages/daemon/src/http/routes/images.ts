@@ -1,6 +1,7 @@
 import Type from "typebox";
-import { AegisError } from "@aegis/protocol/errors";
-import type { PullLine } from "@aegis/protocol/instance";
+import { PruneImages } from "@aegis/protocol/instance";
+import type { PrunedImages, PullLine } from "@aegis/protocol/instance";
+import { isUnwanted, refuseUsed } from "../../core/image-use.ts";
 import type { Image, ImageImporter, Images, PullProgress } from "../../core/images.ts";
 import type { Instances } from "../../core/instances.ts";
 import type { App } from "../app.ts";
@@ -14,6 +15,8 @@ const Pull = Type.Object(
   },
   { additionalProperties: false },
 );
+/** a POST without a body has the body null */
+const MaybePrune = Type.Union([PruneImages, Type.Null()]);
 const Referenced = Type.Object({ "*": Type.String({ minLength: 1, maxLength: 512 }) });
 
 export function imageRoutes(app: App, images: Images & ImageImporter, instances: Instances): void {
@@ -30,17 +33,15 @@ export function imageRoutes(app: App, images: Images & ImageImporter, instances:
   );
 
   app.delete("/v1/images/*", { schema: { params: Referenced } }, async ({ params }, reply) => {
-    await refuseUsed(images, instances, params["*"]);
-    await images.remove(params["*"]);
+    await images.remove(params["*"], (image) => refuseUsed(image, instances.list()));
     return reply.status(204).send();
   });
-}
 
-async function refuseUsed(images: Images, instances: Instances, ref: string): Promise<void> {
-  const image = await images.find(ref);
-  const user = instances.list().find((instance) => image !== null && instance.view().image_digest === image.digest);
-  if (user === undefined) return;
-  throw new AegisError("image_in_use", `${ref} is the image of ${user.handle}. Delete that instance first.`);
+  app.post("/v1/images/prune", { schema: { body: MaybePrune } }, async ({ body }): Promise<PrunedImages> => {
+    const choice = { all: body?.all ?? false, unusedOlderThanS: body?.unused_older_than_s ?? 0 };
+    const { deleted, freedBytes } = await images.prune(isUnwanted(choice, Date.now()));
+    return { deleted, freed_bytes: freedBytes };
+  });
 }
 
 /** Turns the progress calls of a pull into lines, with the image or the error as the last one. */

@@ -11,6 +11,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -18,15 +19,21 @@ import { fileURLToPath } from "node:url";
 
 /**
  * Builds what is mounted at /.aegis of an instance:
- * `OUTDIR/{aegis-guest, tini, lib/ld-linux-x86-64.so.2, lib/*.so.*}`.
+ * `OUTDIR/{aegis-guest, bin/*, tini, lib/ld-linux-x86-64.so.2, lib/*.so.*}`, with the commands of the instance in bin.
  * Run with `node packages/guest/build.ts OUTDIR`, or import {@link buildGuest}.
  */
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ENTRY = join(HERE, "src/main.ts");
-const SOURCES = [join(HERE, "src"), join(HERE, "../protocol/src")];
+const SOURCES = ["src", "../protocol/src", "../sdk/src", "../cli/src"].map((folder) => join(HERE, folder));
+const LOCK = join(HERE, "../../package-lock.json");
 const TINI = "/usr/bin/tini-static";
 const LOADER = "ld-linux-x86-64.so.2";
 const LIBRARIES = ["libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0"];
+const PATCHELF = "patchelf";
+/** where the folder is in an instance */
+const MOUNT = "/.aegis";
+/** names under which the one program is on PATH */
+const COMMANDS = ["aegis-guest", "aegis-mcp-guest"];
 const STAMP = ".stamp";
 
 /** Nothing of the folder that the harness happens to start in may steer it. */
@@ -47,6 +54,8 @@ export function buildGuest(outDir: string): boolean {
   const bun = findBun();
   if (!existsSync(TINI))
     throw new Error(`${TINI} is missing: the instances need it as their init. Install it: apt-get install tini`);
+  if (spawnSync(PATCHELF, ["--version"]).status !== 0)
+    throw new Error(`${PATCHELF} is missing: it is needed to build aegis-guest. Install it: apt-get install patchelf`);
   const stamp = stampOf(bun);
   if (readStamp(outDir) === stamp) return false;
   mkdirSync(dirname(resolve(outDir)), { recursive: true });
@@ -63,10 +72,20 @@ export function buildGuest(outDir: string): boolean {
 }
 
 function fill(folder: string, bun: string): void {
-  run(bun, [...BUN_BUILD, ENTRY, "--outfile", join(folder, "aegis-guest")], folder);
+  const program = join(folder, "aegis-guest");
+  run(bun, [...BUN_BUILD, ENTRY, "--outfile", program], folder);
+  findOwnLibraries(program);
+  mkdirSync(join(folder, "bin"), { mode: 0o755 });
+  for (const name of COMMANDS) symlinkSync("../aegis-guest", join(folder, "bin", name));
   copyExecutable(TINI, join(folder, "tini"));
   mkdirSync(join(folder, "lib"), { mode: 0o755 });
   for (const [name, file] of neededLibraries(bun)) copyExecutable(file, join(folder, "lib", name));
+}
+
+/** So that it can be executed in an image that has another libc, or none: by name, and without a shell in between. */
+function findOwnLibraries(program: string): void {
+  const library = `${MOUNT}/lib`;
+  run(PATCHELF, ["--set-interpreter", `${library}/${LOADER}`, "--force-rpath", "--set-rpath", library, program], HERE);
 }
 
 /** Another build may do the same at the same time: whoever is second finds it done. */
@@ -108,11 +127,12 @@ function neededLibraries(bun: string): Map<string, string> {
 function stampOf(bun: string): string {
   const hash = createHash("sha256");
   const files = SOURCES.flatMap((folder) =>
-    readdirSync(folder)
-      .sort()
-      .map((name) => join(folder, name)),
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .sort(),
   );
-  for (const file of [...files, fileURLToPath(import.meta.url), join(HERE, "package.json"), TINI])
+  for (const file of [...files, fileURLToPath(import.meta.url), join(HERE, "package.json"), LOCK, TINI])
     hash.update(`${basename(file)}\0`).update(readFileSync(file));
   return hash.update(run(bun, ["--version"], HERE)).digest("hex");
 }

@@ -12,6 +12,7 @@ const FOR_RUNNING = [
   ["skopeo", "skopeo", "fetches images"],
   ["umoci", "umoci", "unpacks images"],
   ["tini", "tini-static", "first process of an instance"],
+  ["patchelf", "patchelf", "builds the commands of an instance"],
   ["nftables", "nft", "keeps instances apart"],
   ["iproute2", "ip", "gives instances a network"],
   ["e2fsprogs", "mkfs.ext4", "gives each instance a disk of its own"],

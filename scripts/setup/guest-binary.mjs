@@ -7,7 +7,14 @@ import { GUEST_DIR, NODE, ROOT } from "./project.mjs";
 import { existsSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 
-const SOURCES = ["packages/guest/src", "packages/guest/build.ts", "packages/protocol/src", "package-lock.json"];
+const SOURCES = [
+  "packages/guest/src",
+  "packages/guest/build.ts",
+  "packages/protocol/src",
+  "packages/sdk/src",
+  "packages/cli/src",
+  "package-lock.json",
+];
 
 /** Builds aegis-guest into dist/guest, where a source is newer than the last build. */
 export async function ensureGuestBinary() {

@@ -33,10 +33,11 @@ export class Cli {
   tail: string[] | null = null;
   exitCode = 0;
 
-  constructor(context: CliContext) {
+  /** @param client absent: of the daemon that the environment names */
+  constructor(context: CliContext, client?: AegisClient) {
     this.context = context;
     this.home = aegisHome(context.env);
-    this.client = new AegisClient({ socketPath: socketPathOf(this.home) });
+    this.client = client ?? new AegisClient({ socketPath: socketPathOf(this.home) });
     this.palette = new Palette(context.stdout, context.env);
     this.notePalette = new Palette(context.stderr, context.env);
   }

@@ -33,6 +33,7 @@ export const entries: Entry[] = [
     load: () => import("./commands/exec.ts"),
   },
   { name: "logs", summary: "what an instance has printed", load: () => import("./commands/logs.ts") },
+  { name: "cp", summary: "copy a file into or out of a workspace", load: () => import("./commands/cp.ts") },
   { name: "events", summary: "what happens, as it happens", load: () => import("./commands/events.ts") },
   {
     name: "audit",

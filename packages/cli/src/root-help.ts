@@ -22,6 +22,7 @@ Instances
   lease acquire | list | release NAME        keep it awake for a while
   exec [-it] NAME -- CMD                     a command in an instance; wakes it
   logs NAME [-f] [--tail N]                  what it printed
+  cp FILE NAME:PATH | NAME:PATH FILE         a file of its workspace
   events                                     what happens, as it happens
   audit [-f] [--refused] | audit verify      who did what; is the log whole
 Secrets and images

@@ -1,38 +1,31 @@
 import { HARNESS_LISTEN_FD } from "@aegis/protocol/control";
+import { basename } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
+import { GUEST_SOCKET } from "./commands/guest-socket.ts";
 import { messageOf } from "./guest-error.ts";
 import { Harness } from "./harness.ts";
 import { forbidInspection } from "./libc.ts";
 import { serveStreams } from "./stream-server.ts";
 
-const GUEST_SOCKET = "/run/aegis/guestd.sock";
 /** What the workload gets to end when somebody terminates the harness itself, in ms. */
 const TERMINATE_GRACE_MS = 5000;
 
 const { version } = packageJson;
 
-const HELP = `aegis-guest ${version}: Aegis inside an instance
+/** The same file under this name, as MCP clients want it. */
+const MCP_NAME = "aegis-mcp-guest";
 
-  aegis-guest harness [--guest-socket PATH]   serves the host on the inherited descriptor ${HARNESS_LISTEN_FD}
-  aegis-guest --version
-`;
-
-async function main(args: string[]): Promise<void> {
+/** The commands and the MCP server are loaded where they are asked for: every instance has a harness, which needs neither. */
+async function main(name: string, args: string[]): Promise<void> {
   const [command, ...rest] = args;
-  switch (command) {
-    case "harness":
-      return runHarness(rest);
-    case "--version":
-      process.stdout.write(`${version}\n`);
-      return;
-    case "--help":
-    case "help":
-      process.stdout.write(HELP);
-      return;
-    default:
-      process.stderr.write(HELP);
-      process.exitCode = 2;
+  if (name === MCP_NAME || command === "mcp") {
+    const { serveMcp } = await import("./mcp/serve-mcp.ts");
+    await serveMcp(version);
+    process.exit(0);
   }
+  if (command === "harness") return runHarness(rest);
+  const { runGuestCommand } = await import("./commands/guest-program.ts");
+  process.exit(await runGuestCommand(args));
 }
 
 async function runHarness(args: string[]): Promise<void> {
@@ -55,7 +48,7 @@ function survive(harness: Harness): void {
   for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT"] as const) process.on(signal, () => undefined);
 }
 
-main(process.argv.slice(2)).catch((thrown: unknown) => {
+main(basename(process.argv0), process.argv.slice(2)).catch((thrown: unknown) => {
   process.stderr.write(`aegis-guest: ${messageOf(thrown)}\n`);
   process.exitCode = 1;
 });

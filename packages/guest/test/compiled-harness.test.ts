@@ -43,7 +43,7 @@ test("a folder that fits the sources is left alone, a foreign one is replaced", 
   rmSync(join(guest, ".stamp"));
   expect(buildGuest(guest)).toBe(true);
   expect(readdirSync(folder)).toEqual(["guest"]);
-  expect(readdirSync(guest).sort()).toEqual([".stamp", "aegis-guest", "lib", "tini"]);
+  expect(readdirSync(guest).sort()).toEqual([".stamp", "aegis-guest", "bin", "lib", "tini"]);
 });
 
 test("the token is closed to processes of the same user, the workload's environment is not", async () => {

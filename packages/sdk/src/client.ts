@@ -7,6 +7,7 @@ import { ndjson } from "./ndjson.ts";
 import { PreviewsApi } from "./previews-api.ts";
 import { SecretsApi } from "./secrets-api.ts";
 import { UnixHttp } from "./unix-http.ts";
+import { WorkspacesApi } from "./workspaces-api.ts";
 
 /** The daemon on one unix socket. Every call throws AegisError with the daemon's own text and code. */
 export class AegisClient {
@@ -14,15 +15,18 @@ export class AegisClient {
   readonly images: ImagesApi;
   readonly secrets: SecretsApi;
   readonly previews: PreviewsApi;
+  readonly files: WorkspacesApi;
   readonly audit: AuditApi;
   readonly #http: UnixHttp;
 
-  constructor(options: { socketPath: string }) {
-    this.#http = new UnixHttp(options.socketPath);
+  /** @param options.absent what to say when nobody listens there */
+  constructor(options: { socketPath: string; absent?: string }) {
+    this.#http = new UnixHttp(options.socketPath, options.absent);
     this.instances = new InstancesApi(this.#http);
     this.images = new ImagesApi(this.#http);
     this.secrets = new SecretsApi(this.#http);
     this.previews = new PreviewsApi(this.#http);
+    this.files = new WorkspacesApi(this.#http);
     this.audit = new AuditApi(this.#http);
   }
 

@@ -11,6 +11,7 @@ import type {
   Lease,
   LogLine,
   PauseRequest,
+  SpawnInstance,
   UpdateInstance,
 } from "@aegis/protocol/instance";
 import { openExecSession, type ExecSession, type ExecSessionRequest } from "./exec-session.ts";
@@ -25,6 +26,11 @@ export interface CreatedInstance {
   command: string[];
   image_ref: string;
   endpoints: Endpoint[];
+}
+
+/** The answer of the Guest API to a spawn. */
+export interface SpawnedInstance extends Pick<CreatedInstance, "id" | "handle" | "state" | "endpoints"> {
+  parent_id: string;
 }
 
 export interface LogsQuery {
@@ -47,6 +53,11 @@ export class InstancesApi {
   }
 
   create(spec: CreateInstance): Promise<CreatedInstance> {
+    return this.#http.json({ method: "POST", path: "/v1/instances", body: spec });
+  }
+
+  /** Creates a child of the instance that this runs in: on the Guest API only. */
+  spawn(spec: SpawnInstance): Promise<SpawnedInstance> {
     return this.#http.json({ method: "POST", path: "/v1/instances", body: spec });
   }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { pipeline, type Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { AegisError } from "@aegis/protocol/errors";
 import { isErrorBody } from "./error-body.ts";
@@ -11,15 +12,20 @@ export interface HttpCall {
   path: string;
   query?: Record<string, string | number | boolean | undefined>;
   body?: unknown;
+  /** sent as it comes, instead of a body */
+  upload?: Readable;
   signal?: AbortSignal | undefined;
 }
 
 /** HTTP to the daemon, one connection a call: on a unix socket that costs less than keeping one fresh. */
 export class UnixHttp {
   readonly socketPath: string;
+  readonly #absent: string;
 
-  constructor(socketPath: string) {
+  /** @param absent what to say and to do when nobody listens there */
+  constructor(socketPath: string, absent = `aegisd is not running at ${socketPath}: start it with \`aegis up\``) {
     this.socketPath = socketPath;
+    this.#absent = absent;
   }
 
   /** The whole answer as JSON; `undefined` where it has no body. */
@@ -51,7 +57,8 @@ export class UnixHttp {
         resolve,
       );
       sent.on("error", (cause) => reject(this.connectionError(cause)));
-      sent.end(payload ?? undefined);
+      if (call.upload === undefined) sent.end(payload ?? undefined);
+      else pipeline(call.upload, sent, (cause) => cause && reject(this.connectionError(cause)));
     });
   }
 
@@ -59,10 +66,7 @@ export class UnixHttp {
   connectionError(cause: Error): Error {
     if (cause instanceof AegisError || cause.name === "AbortError") return cause;
     const code = "code" in cause ? cause.code : undefined;
-    if (code === "ENOENT" || code === "ECONNREFUSED")
-      return new AegisError("unavailable", `aegisd is not running at ${this.socketPath}: start it with \`aegis up\``, {
-        cause,
-      });
+    if (code === "ENOENT" || code === "ECONNREFUSED") return new AegisError("unavailable", this.#absent, { cause });
     if (code === "EACCES")
       return new AegisError(
         "forbidden",

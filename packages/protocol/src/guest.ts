@@ -1,0 +1,16 @@
+import Type, { type Static } from "typebox";
+import { Capabilities } from "./capability.ts";
+import { Endpoint, InstanceState } from "./instance.ts";
+
+/** `GET /v1/self` of the Guest API. */
+export const GuestSelf = Type.Object({
+  id: Type.String(),
+  handle: Type.String(),
+  state: InstanceState,
+  image: Type.String(),
+  parent_id: Type.Union([Type.String(), Type.Null()]),
+  endpoints: Type.Array(Endpoint),
+  /** the grant, with what is left of its budgets */
+  capabilities: Type.Intersect([Capabilities, Type.Object({ children_left: Type.Integer() })]),
+});
+export type GuestSelf = Static<typeof GuestSelf>;

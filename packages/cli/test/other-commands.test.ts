@@ -24,6 +24,14 @@ const status = {
   instances: { starting: 0, running: 2, paused: 1, stopped: 0, failed: 0 },
   router_port: 8099,
   default_image: "docker.io/library/node:24",
+  disk: {
+    path: "/h",
+    low: true,
+    free_bytes: 12 * 2 ** 30,
+    floor_bytes: 0,
+    used_bytes: 3 * 2 ** 30,
+    budget_bytes: 2 ** 32,
+  },
   audit: { last_seq: 7, problem: null, lost: 0 },
 };
 
@@ -36,6 +44,7 @@ it("status says that it runs, and how", async () => {
     "container (without hibernates)",
     "http://127.0.0.1:8099",
     "node:24",
+    "12 GB free, 3.0 GB used of a budget of 4.0 GB: low, see aegis image prune",
   ])
     expect(stdout).toContain(text);
   expect(JSON.parse((await run("status --json")).stdout)).toEqual(status);

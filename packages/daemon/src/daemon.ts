@@ -1,5 +1,7 @@
 import type { DaemonStatus } from "@aegis/protocol/instance";
 import { StreamHarness } from "./control/stream-harness.ts";
+import { DiskWatch, refuseFullDisk } from "./core/disk-watch.ts";
+import type { DiskGauge } from "./core/disk-watch.ts";
 import type { Driver } from "./core/driver.ts";
 import type { Audit, AuditLog } from "./core/audit.ts";
 import { BoundedAudit } from "./core/bounded-audit.ts";
@@ -41,6 +43,7 @@ export interface DaemonParts {
   settings: Settings;
   driver: Driver;
   images: Images & ImageImporter;
+  gauge: DiskGauge;
   log: (message: string) => void;
   /** called once the daemon has ended because a client asked for it */
   onShutdown: () => void;
@@ -67,6 +70,9 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   await driver.start();
   opened.defer(() => driver.close());
   await instances.reconcile();
+  const disk = new DiskWatch({ gauge: parts.gauge, limits: settings.disk, images, events: state.events, warn: log });
+  opened.defer(() => disk.stop());
+  disk.start();
   const routerPort = await openRouter({ instances, settings, state, preview, log }, opened);
   const close = closer(opened.move(), instances);
   const startedAt = Date.now();
@@ -83,6 +89,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       router_port: routerPort,
       default_image: settings.defaultImage,
       audit: state.auditLog.health(),
+      disk: disk.status(),
     }),
     shutdown: (stopInstances: boolean) => void close.run(stopInstances).then(parts.onShutdown),
   };
@@ -146,7 +153,7 @@ function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableSta
 
 /** The instances with all that comes to them from outside and from inside. */
 function makeInstances(
-  { home, owner, settings, driver, images, log }: DaemonParts,
+  { home, owner, settings, driver, images, gauge, log }: DaemonParts,
   { store, audit, events, tokens, secrets, usage, logs, previews }: State & PreviewParts,
   hostBoot: string,
   opened: AsyncDisposableStack,
@@ -184,7 +191,10 @@ function makeInstances(
       },
       warn: log,
     },
-    { defaults: { imageRef: settings.defaultImage, driver: driver.name } },
+    {
+      defaults: { imageRef: settings.defaultImage, driver: driver.name },
+      refuseWhenFull: () => refuseFullDisk(gauge.space()),
+    },
   );
   const guestApi = new GuestApi({ instances, logs, events, audit, files, previews, warn: log });
   return { instances, guestApi, files };

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
+import { refuseFullDisk } from "./core/disk-watch.ts";
 import { startDaemon } from "./daemon.ts";
 import type { Daemon } from "./daemon.ts";
 import { ContainerDriver } from "./drivers/container/container-driver.ts";
@@ -10,6 +11,7 @@ import { ImageStore } from "./images/image-store.ts";
 import { preventCoreDumps } from "./no-core-dumps.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
 import { readSettings } from "./settings.ts";
+import { FolderGauge } from "./store/disk-gauge.ts";
 
 const log = (message: string): void => void process.stderr.write(`${new Date().toISOString()} ${message}\n`);
 
@@ -18,7 +20,9 @@ async function main(): Promise<void> {
   const owner = invokingUser(process.env);
   const home = openHome(process.env, owner);
   const settings = readSettings(process.env, projectRoot(import.meta.dirname));
+  const gauge = new FolderGauge({ written: [home.root, home.images], owned: [home.instances, home.database] });
   const daemon = await startDaemon({
+    gauge,
     home,
     owner,
     settings,
@@ -36,6 +40,7 @@ async function main(): Promise<void> {
       root: home.images,
       mirrors: settings.mirrors,
       home,
+      refuseWhenFull: () => refuseFullDisk(gauge.space()),
       idMap: { uid: FIRST_HOST_ID, gid: FIRST_HOST_ID, size: ID_COUNT },
     }),
     onShutdown: () => leave(home.pidFile),

@@ -1,4 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
+import type { DiskLimits } from "./core/disk-watch.ts";
 
 export interface Settings {
   defaultImage: string;
@@ -10,6 +11,8 @@ export interface Settings {
   mirrors: Record<string, string[]>;
   /** where the HTTP router is reached from outside; null: what was set at run time, if anything */
   publicUrl: string | null;
+  /** when the disk counts as low; null is the default */
+  disk: DiskLimits;
   /** folder with aegis-guest, its loader and tini */
   harnessDir: string;
 }
@@ -28,8 +31,19 @@ export function readSettings(env: NodeJS.ProcessEnv, projectRoot: string): Setti
     reclaim: readReclaim(env["AEGIS_RECLAIM"]),
     mirrors: readMirrors(env["AEGIS_REGISTRY_MIRRORS"]),
     publicUrl: env["AEGIS_PUBLIC_URL"] ?? null,
+    disk: {
+      budgetBytes: readMegabytes("AEGIS_DISK_BUDGET_MB", env),
+      floorBytes: readMegabytes("AEGIS_DISK_FLOOR_MB", env),
+    },
     harnessDir: env["AEGIS_GUEST_DIR"] ?? `${projectRoot}/dist/guest`,
   };
+}
+
+function readMegabytes(name: string, env: NodeJS.ProcessEnv): number | null {
+  const value = env[name];
+  if (value === undefined) return null;
+  if (/^\d+$/.test(value)) return Number(value) * 1024 * 1024;
+  throw new AegisError("invalid_request", `${name} must be a whole number of megabytes, not ${value}.`);
 }
 
 function readPort(value: string | undefined): number {

@@ -7,6 +7,7 @@ import type { Daemon } from "../src/daemon.ts";
 import { FakeDriver, FakeHost } from "../src/drivers/fake/fake-driver.ts";
 import { openHome } from "../src/home.ts";
 import type { Home } from "../src/home.ts";
+import type { DiskSpace } from "../src/core/disk-watch.ts";
 import { fakeImages } from "./fake-images.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
@@ -39,6 +40,8 @@ export interface DaemonFixture {
   /** resolves when the instance is in that state; fails with the last view when it is failed instead */
   reaches(id: string, state: InstanceView["state"]): Promise<InstanceView>;
   daemon: Daemon;
+  /** what there is room for; to be changed by a test */
+  space: DiskSpace;
 }
 
 /** A whole daemon over the fake driver, on a home of its own; ended with the test. */
@@ -47,11 +50,13 @@ export async function daemonFixture(again?: Pick<DaemonFixture, "home" | "host">
   const host = again?.host ?? new FakeHost();
   const driver = new FakeDriver(host);
   const warnings: string[] = [];
+  const space = { path: home.root, freeBytes: 50 * 2 ** 30, totalBytes: 100 * 2 ** 30 };
   const daemon = await startDaemon({
     home,
     owner,
     driver,
     images,
+    gauge: { space: () => space, measure: async () => 1000 },
     settings: {
       defaultImage: "test",
       routerPort: 0,
@@ -59,6 +64,7 @@ export async function daemonFixture(again?: Pick<DaemonFixture, "home" | "host">
       reclaim: "auto",
       mirrors: {},
       publicUrl: null,
+      disk: { budgetBytes: null, floorBytes: null },
       harnessDir: "",
     },
     log: (message) => void warnings.push(message),
@@ -76,7 +82,7 @@ export async function daemonFixture(again?: Pick<DaemonFixture, "home" | "host">
     }
     throw new Error("the events ended");
   };
-  return { home, host, driver, warnings, daemon, call, get, reaches };
+  return { home, host, driver, warnings, daemon, space, call, get, reaches };
 }
 
 function request<T>(socketPath: string, method: string, path: string, body: unknown): Promise<Answer<T>> {

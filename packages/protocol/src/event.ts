@@ -1,4 +1,4 @@
-import type { InstanceState } from "./instance.ts";
+import type { DiskStatus, InstanceState } from "./instance.ts";
 
 /** Everything that `GET /v1/events` can say. `seq` grows by one and survives a daemon restart. */
 export type EventBody =
@@ -22,6 +22,8 @@ export type EventBody =
   | { type: "lease.acquired"; instance_id: string; lease_id: string; reason: string }
   | { type: "lease.released"; instance_id: string; lease_id: string; why: "released" | "expired" | "stopped" }
   | { type: "capability.refused"; instance_id: string; what: string; reason: string }
-  | { type: "secret.changed"; name: string; action: "set" | "deleted" };
+  | { type: "secret.changed"; name: string; action: "set" | "deleted" }
+  | ({ type: "disk.low"; advice: string } & Omit<DiskStatus, "low">)
+  | ({ type: "disk.ok" } & Omit<DiskStatus, "low">);
 
 export type AegisEvent = EventBody & { seq: number; ts: string };

@@ -292,6 +292,20 @@ export interface DaemonStatus {
   router_port: number | null;
   default_image: string;
   audit: AuditHealth;
+  disk: DiskStatus;
+}
+
+/** The disk with the least room of those that hold the home and its images. */
+export interface DiskStatus {
+  path: string;
+  /** less room than the floor, or more used than the budget */
+  low: boolean;
+  free_bytes: number;
+  floor_bytes: number;
+  /** by images, instances, logs and the database, as measured last; null before the first time */
+  used_bytes: number | null;
+  /** null for none */
+  budget_bytes: number | null;
 }
 
 /** `POST /v1/secrets/rotate-key` */

@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs";
+import { chownSync, closeSync, existsSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -27,6 +27,8 @@ const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 120_000;
 const POLL_MS = 20;
 const SHOWN_LOG_LINES = 8;
+/** A longer log of earlier daemons is put aside at the start of the next. */
+const MAX_LOG_BYTES = 8 * 1024 * 1024;
 
 /** The daemon's status, or null when none answers there. */
 export async function runningDaemon(home: string): Promise<DaemonStatus | null> {
@@ -66,6 +68,7 @@ export async function launchDaemon(place: DaemonPlace): Promise<DaemonStatus> {
     throw new AegisError("unavailable", `aegisd needs Node 24 in ${NODE}: run \`npm install\` in ${ROOT}`);
   openHomeFolder(place, "data");
   const logPath = daemonLogPathOf(place.home);
+  if (existsSync(logPath) && statSync(logPath).size > MAX_LOG_BYTES) renameSync(logPath, `${logPath}.1`);
   const logStart = existsSync(logPath) ? statSync(logPath).size : 0;
   const log = openSync(logPath, "a", 0o600);
   const daemon = spawn(NODE, [...NODE_ARGS, daemonEntry(ROOT)], {

@@ -1,5 +1,6 @@
 import type { AegisEvent } from "@aegis/protocol/event";
 import type { Register } from "../command-table.ts";
+import { diskText } from "../render/disk-text.ts";
 import { humanSize } from "../render/human-size.ts";
 import { wholeNumber } from "../options/counts.ts";
 import { interruptible } from "../terminal/interruptible.ts";
@@ -42,6 +43,10 @@ function eventText(event: AegisEvent): string {
       return `${event.instance_id} holds lease ${event.lease_id} no more (${event.why})`;
     case "capability.refused":
       return `${event.instance_id} was refused ${event.what}: ${event.reason}`;
+    case "disk.low":
+      return `the disk of ${event.path} is low, ${diskText(event)}: ${event.advice}`;
+    case "disk.ok":
+      return `the disk of ${event.path} has room again, ${diskText(event)}`;
     case "secret.changed":
       return `secret ${event.name} ${event.action}`;
   }

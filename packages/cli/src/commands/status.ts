@@ -1,5 +1,6 @@
 import type { DaemonStatus } from "@aegis/protocol/instance";
 import type { Register } from "../command-table.ts";
+import { diskText } from "../render/disk-text.ts";
 import { humanDuration } from "../render/human-time.ts";
 import { shortRef } from "../render/instance-text.ts";
 import { fields } from "../render/table.ts";
@@ -23,6 +24,10 @@ function statusText(status: DaemonStatus): string {
     ["image", `${shortRef(status.default_image)} when none is named`],
     ["audit log", status.audit.problem],
     ["home", status.home],
+    [
+      "disk",
+      `${diskText(status.disk)}${status.disk.low ? ": low, see aegis image prune and aegis instance prune" : ""}`,
+    ],
   ]);
 }
 

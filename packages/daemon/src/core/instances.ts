@@ -18,6 +18,8 @@ import { refuseUnknownBindings, refuseWiderNetwork } from "./spawn-limits.ts";
 
 export interface InstancesOptions {
   defaults: SpecDefaults;
+  /** throws `disk_full` when there is no room for another instance */
+  refuseWhenFull: () => void;
 }
 
 /** How far what a next daemon finds may be behind, in ms. */
@@ -28,6 +30,7 @@ const PARALLEL_STARTS = 3;
 export class Instances {
   readonly #deps: InstanceDeps;
   readonly #defaults: SpecDefaults;
+  readonly #refuseWhenFull: () => void;
   readonly #byId = new Map<string, Instance>();
   #saving: NodeJS.Timeout | undefined;
   #closed = false;
@@ -35,6 +38,7 @@ export class Instances {
   constructor(deps: InstanceDeps, options: InstancesOptions) {
     this.#deps = deps;
     this.#defaults = options.defaults;
+    this.#refuseWhenFull = options.refuseWhenFull;
   }
 
   /** After a start of the daemon: takes up the machines that still run and the ports that were open. Deletes no record. */
@@ -270,6 +274,7 @@ export class Instances {
   }
 
   async #add(body: CreateInstance | SpawnInstance, spec: InstanceSpec, parent: Instance | null): Promise<Instance> {
+    this.#refuseWhenFull();
     const exposes = toExposes(body);
     if (spec.workspace !== null) this.#deps.workspaces.check(spec.workspace);
     this.#checkSecrets(spec);

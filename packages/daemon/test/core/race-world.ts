@@ -206,7 +206,7 @@ export class RaceWorld {
           stream.destroy();
         },
       },
-      { defaults: { imageRef: "test", driver: "fake" } },
+      { defaults: { imageRef: "test", driver: "fake" }, refuseWhenFull: () => undefined },
     );
   }
 

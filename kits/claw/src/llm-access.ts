@@ -20,7 +20,6 @@ export interface LlmAccess {
 
 /** @throws AegisError when the demo model is wanted and its URL is not known */
 export function llmAccess(llm: LlmSettings, demoModelUrl: string | null, port: number): LlmAccess {
-  const name = "llm";
   if (llm.kind === "demo") {
     if (demoModelUrl === null) throw new AegisError("internal", "The demo model is wanted but does not run.");
     const config: LlmConfig = {
@@ -30,27 +29,23 @@ export function llmAccess(llm: LlmSettings, demoModelUrl: string | null, port: n
       context_window: 128_000,
       max_tokens: 8192,
     };
-    return { config, binding: { name, port, upstream: new URL(demoModelUrl).origin }, secrets: [] };
+    const upstream = { provider: "openai-compatible", base_url: `${new URL(demoModelUrl).origin}/v1` } as const;
+    return { config, binding: { name: "llm", port, llm: upstream }, secrets: [] };
   }
-  const { origin, pathname } = new URL(llm.baseUrl);
+  const isAnthropic = llm.kind === "anthropic";
   const config: LlmConfig = {
-    api: llm.kind === "anthropic" ? "anthropic-messages" : "openai-completions",
-    // the path stays inside, so that the binding is a plain origin
-    base_url: `http://127.0.0.1:${port}${pathname === "/" ? "" : pathname}`,
+    api: isAnthropic ? "anthropic-messages" : "openai-completions",
+    // whatever it is outside: the host knows. Anthropic's clients add the /v1 themselves
+    base_url: `http://127.0.0.1:${port}${isAnthropic ? "" : "/v1"}`,
     model: llm.model,
     context_window: llm.contextWindow,
     max_tokens: llm.maxTokens,
   };
-  const binding = { name, port, upstream: origin };
-  if (llm.apiKey === null) return { config, binding, secrets: [] };
+  const upstream = { provider: llm.kind, base_url: llm.baseUrl };
+  if (llm.apiKey === null) return { config, binding: { name: "llm", port, llm: upstream }, secrets: [] };
   return {
     config,
-    binding: { ...binding, headers: keyHeaders(llm.kind) },
+    binding: { name: "llm", port, llm: { ...upstream, secret: LLM_KEY_SECRET } },
     secrets: [{ name: LLM_KEY_SECRET, value: llm.apiKey }],
   };
-}
-
-function keyHeaders(kind: "openai" | "anthropic" | "openai-compatible"): Record<string, string> {
-  const key = `\${secret:${LLM_KEY_SECRET}}`;
-  return kind === "anthropic" ? { "x-api-key": key } : { authorization: `Bearer ${key}` };
 }

@@ -34,34 +34,35 @@ test("no secret is in the body, all of them are to be stored", () => {
   ]);
 });
 
-test("openai: the path stays inside, the key is a header that the host fills in", () => {
+test("openai: the path stays outside, the key is a header that the host fills in", () => {
   const { llm, config } = made({
     OPENAI_BASE_URL: "https://router.example/api/v1",
     OPENAI_API_KEY: "k",
     OPENAI_MODEL: "m",
   });
-  expect(llm).toMatchObject({
-    upstream: "https://router.example",
-    headers: { authorization: "Bearer ${secret:claw-llm-key}" },
-  });
-  expect(config.llm).toMatchObject({ api: "openai-completions", base_url: "http://127.0.0.1:8082/api/v1" });
+  const base_url = "https://router.example/api/v1";
+  expect(llm).toMatchObject({ llm: { provider: "openai-compatible", secret: "claw-llm-key", base_url } });
+  expect(config.llm).toMatchObject({ api: "openai-completions", base_url: "http://127.0.0.1:8082/v1" });
 });
 
 test("anthropic", () => {
   const { llm, config } = made({ ANTHROPIC_API_KEY: "k" });
-  expect(llm).toMatchObject({
-    upstream: "https://api.anthropic.com",
-    headers: { "x-api-key": "${secret:claw-llm-key}" },
-  });
+  const base_url = "https://api.anthropic.com";
+  expect(llm).toMatchObject({ llm: { provider: "anthropic", secret: "claw-llm-key", base_url } });
   expect(config.llm).toMatchObject({ api: "anthropic-messages", base_url: "http://127.0.0.1:8082" });
 });
 
-test("without a key no header is sent", () => {
-  expect(made({ OPENAI_BASE_URL: "http://127.0.0.1:11434/v1", OPENAI_MODEL: "m" }).llm).not.toHaveProperty("headers");
+test("without a key none is sent", () => {
+  const { llm } = made({ OPENAI_BASE_URL: "http://127.0.0.1:11434/v1", OPENAI_MODEL: "m" });
+  expect(llm?.llm).toEqual({ provider: "openai-compatible", base_url: "http://127.0.0.1:11434/v1" });
 });
 
 test("the demo model", () => {
-  expect(made({}).llm).toEqual({ name: "llm", port: 8082, upstream: "http://127.0.0.1:41002" });
+  expect(made({}).llm).toEqual({
+    name: "llm",
+    port: 8082,
+    llm: { provider: "openai-compatible", base_url: "http://127.0.0.1:41002/v1" },
+  });
 });
 
 test("who may talk to the bot", () => {

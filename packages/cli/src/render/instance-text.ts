@@ -1,5 +1,6 @@
 import type { InstanceStats, InstanceView, Lease } from "@aegis/protocol/instance";
 import type { NetworkPolicy } from "@aegis/protocol/network";
+import { bindingsText } from "./binding-text.ts";
 import { humanSize } from "./human-size.ts";
 import { humanAgo, humanDuration } from "./human-time.ts";
 import type { Palette } from "./palette.ts";
@@ -49,6 +50,7 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
     ["network", networkText(one.network)],
     ["workspace", one.workspace],
     ["endpoints", one.endpoints.map((endpoint) => `${endpoint.url} -> ${endpoint.guest_port}`).join(", ") || null],
+    ["bindings", bindingsText(one.bindings ?? [])],
     ["secrets", one.secret_keys.join(", ") || null],
     ["idle", powerText(one)],
     ["leases", one.leases.map((lease) => leaseText(lease, now)).join(", ") || null],

@@ -15,6 +15,8 @@ export interface LlmPreset {
   needsKey: boolean;
   /** what of the provider's API is let through */
   paths: readonly string[];
+  /** its API is below /v1 wherever it runs, so that a `base_url` may leave that out */
+  hasV1: boolean;
   /** the part of the path that stands for `base_url` inside; null: `base_url` without its `/v1` is the root */
   prefix: string | null;
 }
@@ -55,11 +57,12 @@ const compatible: LlmPreset = {
   defaults: {},
   needsKey: false,
   paths: OPENAI_PATHS,
+  hasV1: false,
   prefix: "/v1",
 };
 
 const presets = {
-  openai: { ...compatible, baseUrl: "https://api.openai.com/v1", needsKey: true },
+  openai: { ...compatible, baseUrl: "https://api.openai.com/v1", needsKey: true, hasV1: true },
   anthropic: {
     dialect: "anthropic",
     baseUrl: "https://api.anthropic.com/v1",
@@ -67,6 +70,7 @@ const presets = {
     defaults: { "anthropic-version": "2023-06-01" },
     needsKey: true,
     paths: ANTHROPIC_PATHS,
+    hasV1: true,
     prefix: "/v1",
   },
   "openai-compatible": compatible,
@@ -76,25 +80,27 @@ const presets = {
     paths: [...OPENAI_PATHS, ...ANTHROPIC_PATHS, ...OLLAMA_PATHS],
     prefix: null,
   },
-  lmstudio: { ...compatible, baseUrl: "http://127.0.0.1:1234/v1" },
+  lmstudio: { ...compatible, baseUrl: "http://127.0.0.1:1234/v1", hasV1: true },
   vllm: {
     ...compatible,
     baseUrl: "http://127.0.0.1:8000/v1",
     paths: [...OPENAI_PATHS, ...ANTHROPIC_PATHS, "POST /v1/score"],
+    hasV1: true,
   },
 } as const satisfies Record<LlmProvider, LlmPreset>;
 
 export const llmPreset = ({ provider }: LlmUpstream): LlmPreset => presets[provider];
 
-/** Where requests go. A `base_url` may leave out the `/v1` that every provider has, where it has no other path. */
+/** Where requests go; null when nothing says so. */
 export function llmBaseUrl(llm: LlmUpstream): URL | null {
-  const { baseUrl, prefix, dialect } = llmPreset(llm);
+  const { baseUrl, prefix, hasV1, dialect } = llmPreset(llm);
   const said = llm.base_url ?? baseUrl;
   if (said === null) return null;
   const url = new URL(said);
   const path = url.pathname.replace(/\/+$/, "");
-  if (prefix === null) url.pathname = path.replace(/\/v1$/, "");
   // Anthropic's is documented without it, whatever comes before
-  else if (path === "" || (dialect === "anthropic" && !path.endsWith("/v1"))) url.pathname = `${path}/v1`;
+  const lacksV1 = dialect === "anthropic" ? !path.endsWith("/v1") : path === "";
+  if (prefix === null) url.pathname = path.replace(/\/v1$/, "");
+  else if (hasV1 && lacksV1) url.pathname = `${path}/v1`;
   return url;
 }

@@ -18,7 +18,7 @@ import { GuestConnections } from "./guest-connections.ts";
 import type { BindingCaller, GuestConnection } from "./guest-connections.ts";
 import { headerSecret, requestHeaders } from "./proxied-headers.ts";
 import { isDenial, Refused } from "./refused.ts";
-import { upstreamPath } from "./request-path.ts";
+import { needsModel, upstreamPath } from "./request-path.ts";
 import { SecretUses } from "./secret-uses.ts";
 import { sendRefusal } from "./send-answer.ts";
 import { isWebSocket, joinWebSocket, refuseSocket } from "./web-socket.ts";
@@ -113,6 +113,7 @@ export class BindingProxy {
     const target = this.#target(held);
     const method = request.method ?? "GET";
     const path = upstreamPath(target, method, request.url ?? "");
+    if (isWebSocket(request)) needsModel(target, path);
     checkCoding(request);
     const owner = this.#deps.book.usage.row(held.holders.at(-1) ?? held.holders[0], name);
     const check = (during: boolean) => {

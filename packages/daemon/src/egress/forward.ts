@@ -60,6 +60,8 @@ function answerTo(
 ): Promise<http.IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
   upstream.once("response", resolve).on("error", reject);
+  // one that changes the protocol unasked is dropped without an error
+  upstream.once("close", () => reject(new Error("the connection ended")));
   response.once("close", () => {
     if (!response.writableFinished) upstream.destroy();
   });

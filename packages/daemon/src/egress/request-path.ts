@@ -45,9 +45,19 @@ const notLetThrough = (method: string, path: string, verdict: "path" | "method" 
 
 /** Some services take the model from the query. */
 function checkModels({ models }: BindingTarget, query: string): void {
-  if (models === null) return;
-  for (const model of new URLSearchParams(query).getAll("model")) checkModel(models, model);
+  for (const model of modelsIn(query)) if (models !== null) checkModel(models, model);
 }
+
+/** @throws Refused when a WebSocket, which has no body, does not say which of the allowed models it is for */
+export function needsModel({ models }: BindingTarget, path: string): void {
+  if (models === null || modelsIn(path.slice(path.indexOf("?") + 1)).length > 0) return;
+  throw new Refused(
+    "malformed",
+    "This binding lets certain models through only: name one in the query, as in ?model=.",
+  );
+}
+
+const modelsIn = (query: string): string[] => new URLSearchParams(query).getAll("model");
 
 /**
  * A path with what is percent-encoded decoded. Where only a part of the service is let through, it has to mean the same

@@ -28,19 +28,33 @@ export async function joinWebSocket(exchange: Exchange, socket: Duplex, head: Bu
     upstream.destroy();
     resolve();
   });
+  let answered = false;
+  upstream.once("close", () => {
+    if (!answered) reject(upstreamFailure(exchange.name, new Error("the connection ended")));
+  });
   upstream.once("response", (answer) => {
+    answered = true;
     socket.write(headText(answer, ["Connection: close"]));
     if ((answer.statusCode ?? 0) >= 400) exchange.count({ errors: 1 });
     pipeline(answer, counted(exchange, "response_bytes"), socket, () => resolve());
   });
   upstream.once("upgrade", (answer, far, farHead) => {
+    answered = true;
+    socket.once("close", () => far.destroy());
     // it is up to the two of them how long they are silent
     far.setTimeout(0);
     socket.write(headText(answer, ["Connection: Upgrade", "Upgrade: websocket"]));
     if (head.length > 0) socket.unshift(head);
     if (farHead.length > 0) far.unshift(farHead);
-    pipeline(far, counted(exchange, "response_bytes"), socket, () => far.destroy());
-    pipeline(socket, counted(exchange, "request_bytes"), far, () => socket.destroy());
+    const cut = () => {
+      far.destroy();
+      socket.destroy();
+    };
+    far.on("error", cut);
+    socket.pipe(counted(exchange, "request_bytes").on("error", cut)).pipe(far);
+    far.pipe(counted(exchange, "response_bytes").on("error", cut)).pipe(socket);
+    // what the far end said last is still to be read
+    far.once("close", () => socket.end(() => socket.destroy()));
   });
   upstream.end();
   await over;

@@ -137,7 +137,8 @@ describe("a model provider's path", () => {
     const chat = "/v1/chat/completions";
     expect(at("https://openrouter.ai/api/v1", chat)).toBe("https://openrouter.ai/api/v1/chat/completions");
     expect(at("https://g.example/v1beta/openai/", chat)).toBe("https://g.example/v1beta/openai/chat/completions");
-    expect(at("http://127.0.0.1:9000", chat)).toBe("http://127.0.0.1:9000/v1/chat/completions");
+    expect(at("https://api.example", chat)).toBe("https://api.example/chat/completions");
+    expect(at("http://127.0.0.1:9000", chat, "vllm")).toBe("http://127.0.0.1:9000/v1/chat/completions");
     expect(at(undefined, chat, "openai")).toBe("https://api.openai.com/v1/chat/completions");
     expect(at(undefined, "/v1/messages", "anthropic")).toBe("https://api.anthropic.com/v1/messages");
     expect(at("https://gw.example/anthropic", "/v1/messages", "anthropic")).toBe(

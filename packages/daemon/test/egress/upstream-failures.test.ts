@@ -69,6 +69,16 @@ describe("an upstream", () => {
     expect((await call("/")).status).toBe(502);
   });
 
+  it("that changes the protocol unasked is a bad gateway, and takes no room from others", async () => {
+    const upstream = await tcp((socket) =>
+      socket.once("data", () =>
+        socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"),
+      ),
+    );
+    const { call } = await proxyFixture({ upstream, limits: { parallel: 1 } });
+    for (let i = 0; i < 3; i++) expect((await call("/")).status).toBe(502);
+  });
+
   it("that resets the connection before it answers is a bad gateway", async () => {
     const { call } = await proxyFixture({
       upstream: await tcp((socket) => socket.once("data", () => socket.resetAndDestroy())),

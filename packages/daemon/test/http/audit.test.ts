@@ -6,7 +6,7 @@ import type { DaemonStatus } from "@aegis/protocol/instance";
 import { daemonFixture, ndjson } from "../daemon-fixture.ts";
 import type { DaemonFixture } from "../daemon-fixture.ts";
 
-const SECRET = "hunter2-in-the-audit-log";
+const SECRET = "hunter2";
 
 async function entries(fixture: DaemonFixture, query = ""): Promise<AuditEntry[]> {
   return ndjson((await fixture.call("GET", `/v1/audit${query}`)).text) as unknown as AuditEntry[];

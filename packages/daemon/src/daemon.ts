@@ -13,6 +13,7 @@ import type { Logs } from "./core/logs.ts";
 import type { PreviewStore } from "./core/preview-record.ts";
 import type { Store } from "./core/store.ts";
 import { Instances } from "./core/instances.ts";
+import { networkRefusals } from "./core/network-refusals.ts";
 import { UsageLedger } from "./core/usage-ledger.ts";
 import { BindingProxy } from "./egress/binding-proxy.ts";
 import { GuestApi } from "./http/guest-api.ts";
@@ -67,7 +68,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     opened,
   );
   await guestApi.ready();
-  await driver.start();
+  await driver.start(networkRefusals({ ...state, handleOf: (id) => instances.peek(id)?.handle }));
   opened.defer(() => driver.close());
   await instances.reconcile();
   const disk = new DiskWatch({ gauge: parts.gauge, limits: settings.disk, images, events: state.events, warn: log });

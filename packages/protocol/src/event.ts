@@ -1,4 +1,5 @@
 import type { DiskStatus, InstanceState } from "./instance.ts";
+import type { NetworkProtocol } from "./network.ts";
 
 /** Everything that `GET /v1/events` can say. `seq` grows by one and survives a daemon restart. */
 export type EventBody =
@@ -21,6 +22,17 @@ export type EventBody =
   | { type: "endpoint.closed"; instance_id: string; guest_port: number; public_port: number }
   | { type: "lease.acquired"; instance_id: string; lease_id: string; reason: string }
   | { type: "lease.released"; instance_id: string; lease_id: string; why: "released" | "expired" | "stopped" }
+  | {
+      /** a destination is told once a minute */
+      type: "network.refused";
+      instance_id: string;
+      handle: string;
+      /** a name, or `address:port`; `*` stands for `more` that are not told one by one */
+      destination: string;
+      protocol: NetworkProtocol;
+      reason: string;
+      more: number;
+    }
   | { type: "capability.refused"; instance_id: string; what: string; reason: string }
   | { type: "secret.changed"; name: string; action: "set" | "deleted" }
   | ({ type: "disk.low"; advice: string } & Omit<DiskStatus, "low">)

@@ -24,6 +24,9 @@ export const NetworkPolicy = Type.Object(
 );
 export type NetworkPolicy = Static<typeof NetworkPolicy>;
 
+/** How an instance tried to reach something. */
+export type NetworkProtocol = "dns" | "tcp" | "udp" | "icmp" | "other" | "any";
+
 export const OPEN_NETWORK: NetworkPolicy = { mode: "open" };
 
 /** One entry of `allow`. A `domain` is every name below it, not itself; port null is every TCP port. */

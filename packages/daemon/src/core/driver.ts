@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { DriverName, InstanceStats } from "@aegis/protocol/instance";
-import type { NetworkPolicy } from "@aegis/protocol/network";
+import type { NetworkPolicy, NetworkProtocol } from "@aegis/protocol/network";
 
 /** What a backend can do. What it cannot, it says here: it never pretends. */
 export interface DriverFeatures {
@@ -81,6 +81,23 @@ export interface Machine {
   reclaim?(signal: AbortSignal): Promise<ReclaimOutcome>;
 }
 
+/** Something that an instance tried to reach and may not. */
+export interface NetworkRefusal {
+  instanceId: string;
+  boot: number;
+  /** the name that was asked for, or `address:port`; `*` for the many that {@link more} counts */
+  destination: string;
+  protocol: NetworkProtocol;
+  reason: string;
+  /** destinations that are not told one by one, since an instance tried so many; else 0 */
+  more: number;
+}
+
+/** Who hears from a backend what nobody asked for. */
+export interface DriverObserver {
+  networkRefused(refusal: NetworkRefusal): void;
+}
+
 /** A backend. Real ones and the fake pass the same contract suite. */
 export interface Driver {
   readonly name: DriverName;
@@ -88,7 +105,7 @@ export interface Driver {
   /** Changes with every boot of the host, which ends all machines. */
   hostBoot(): Promise<string>;
   /** Prepares the host (networks, folders). @throws AegisError `driver_failed` that says what is missing */
-  start(): Promise<void>;
+  start(observer?: DriverObserver): Promise<void>;
   /**
    * Boots a machine up to a harness that listens. On failure or abort nothing is left behind.
    * @throws AegisError `driver_failed`, `image_invalid`, `disk_full`

@@ -64,7 +64,9 @@ export async function bootMachine(
       version: 1 as const,
       instanceId,
       boot,
-      slot: place.slot,
+      slot: place.link.slot,
+      interfaceName: place.link.interfaceName,
+      network: place.link.network,
       ...identity,
       hostBootId: await hostBootId(),
     };
@@ -109,7 +111,7 @@ async function writeBootFiles(host: BootHost, place: BootPlace, spec: MachineSpe
         ? null
         : { source: join(place.folder, "workspace"), options: workspaceOptions(host.runtime, host.owner, user) },
   });
-  const address = host.block.address(place.slot);
+  const { address } = place.link;
   const { gateway } = host.block;
   await fillBootFolder(place.folder, { ...spec, config, address, gateway });
 }
@@ -144,9 +146,9 @@ function runScript(
     v2Group: (hybrid && place.cgroup.v2) || "",
     hiddenV2: (hybrid && host.runtime.refusesHybridCgroups && host.layout.v2) || "",
     workspace: spec.workspace ?? "",
-    interfaceName: host.block.interfaceName(place.slot),
+    interfaceName: place.link.interfaceName,
     gateway: host.block.gateway,
-    address: host.block.address(place.slot),
+    address: place.link.address,
     diskImage: disk.image ?? "",
     listenFd: socket.fd,
   });

@@ -1,6 +1,13 @@
 import { join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
-import type { Driver, DriverFeatures, Machine, MachineSpec } from "../../core/driver.ts";
+import type {
+  Driver,
+  DriverFeatures,
+  DriverObserver,
+  Machine,
+  MachineSpec,
+  NetworkRefusal,
+} from "../../core/driver.ts";
 import { bootMachine, socketPath, type BootHost } from "./boot-machine.ts";
 import { Cgroup } from "./cgroup.ts";
 import { ContainerMachine } from "./container-machine.ts";
@@ -78,6 +85,7 @@ export class ContainerDriver implements Driver {
       home: options.home,
       folder: join(runDir, CLAIMS_FOLDER),
       subnet: options.subnet ?? process.env["AEGIS_SUBNET"],
+      log: options.log,
     });
   }
 
@@ -99,13 +107,14 @@ export class ContainerDriver implements Driver {
     return hostBootId();
   }
 
-  async start(): Promise<void> {
+  async start(observer?: DriverObserver): Promise<void> {
     const { harnessDir, owner, homeKey, log, runtime = "auto" } = this.#options;
     const groupPath = `/aegis/${homeKey}`;
     const prepared = await prepareHost({ runFolder: this.#runFolder, groupPath, harnessDir, runtime });
     const group = new Cgroup(prepared.layout, groupPath);
     const places = new MachinePlaces(this.#runFolder, group, this.#network);
-    const [block, noImages] = await Promise.all([this.#network.start(), whyNoDiskImages(this.#data)]);
+    const tell = (refusal: NetworkRefusal): void => observer?.networkRefused(refusal);
+    const [block, noImages] = await Promise.all([this.#network.start(tell), whyNoDiskImages(this.#data)]);
     const dns = await this.#startDns().catch(async (error: unknown) => {
       await this.#network.close();
       await places.close();
@@ -123,8 +132,11 @@ export class ContainerDriver implements Driver {
   async #startDns(): Promise<DnsForwarder> {
     const { block } = this.#network;
     const resolvers = new UpstreamResolvers(this.#options.resolvConf ?? "/etc/resolv.conf");
-    const serves = (client: string): boolean => block.contains(client);
-    const dns = new DnsForwarder({ address: block.gateway, serves, resolvers: () => resolvers.list() });
+    const dns = new DnsForwarder({
+      address: block.gateway,
+      client: (address) => this.#network.clientAt(address),
+      resolvers: () => resolvers.list(),
+    });
     await dns.start().catch((error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
       throw new AegisError("driver_failed", `The instances' name server cannot listen on ${block.gateway}: ${why}.`);
@@ -136,8 +148,6 @@ export class ContainerDriver implements Driver {
     signal?.throwIfAborted();
     const { host, places } = this.#running();
     const id = this.#checked(spec.instanceId);
-    if (spec.network.mode !== "open")
-      throw new AegisError("driver_failed", `The network mode "${spec.network.mode}" does not work yet.`);
     if (this.#booting.has(id) || this.#machines.has(id))
       throw new AegisError("driver_failed", `Instance ${id} already has a machine: remove that one first.`);
     this.#booting.add(id);
@@ -157,8 +167,9 @@ export class ContainerDriver implements Driver {
     spec: MachineSpec,
     signal?: AbortSignal,
   ): Promise<ContainerMachine> {
-    const place = this.#tracked(spec.instanceId, await places.take(spec.instanceId));
+    const place = this.#tracked(spec.instanceId, await places.take(spec));
     try {
+      await this.#network.openAddresses(place.link);
       return await bootMachine(host, place, this.#disk(spec.instanceId), spec, signal);
     } catch (error) {
       await place.release();
@@ -198,7 +209,7 @@ export class ContainerDriver implements Driver {
       if (machine.hasEnded) await machine.remove();
       else machine.forget();
     }
-    if (this.#machines.size > 0) return;
+    if (this.#machines.size > 0) return this.#network.letGo();
     await this.#network.close();
     await started.places.close();
   }

@@ -7,12 +7,13 @@ import { BOOT_NAME } from "./boot-script.ts";
 import type { Cgroup } from "./cgroup.ts";
 import { readMachineRecord, type MachineRecord } from "./machine-record.ts";
 import type { HostNetwork } from "./network/host-network.ts";
+import type { InstanceLink, LinkOwner } from "./network/instance-link.ts";
 import { hostBootId, isAlive } from "./process-identity.ts";
 
 /** Where one boot happens, and how its traces go away again. */
 export interface BootPlace {
   folder: string;
-  slot: number;
+  link: InstanceLink;
   cgroup: Cgroup;
   /** ends what still runs there and takes everything back; idempotent */
   release: () => Promise<void>;
@@ -38,20 +39,21 @@ export class MachinePlaces {
     this.#network = network;
   }
 
-  async take(instanceId: string): Promise<BootPlace> {
-    return this.#place(instanceId, await this.#network.takeSlot());
+  async take(owner: LinkOwner): Promise<BootPlace> {
+    return this.#place(await this.#network.takeLink(owner));
   }
 
-  #place(instanceId: string, slot: number): BootPlace {
+  #place(link: InstanceLink): BootPlace {
+    const { instanceId } = link;
     const folder = join(this.#runFolder, instanceId);
     const cgroup = this.#group.child(instanceId);
     const release = async (): Promise<void> => {
       await endAll(cgroup);
-      await this.#network.releaseSlot(slot);
+      await this.#network.releaseLink(link);
       await cgroup.remove();
       await rm(folder, { recursive: true, force: true });
     };
-    return { folder, slot, cgroup, release };
+    return { folder, link, cgroup, release };
   }
 
   /** What an earlier daemon left: machines that run are returned, remains of others removed. */
@@ -63,10 +65,10 @@ export class MachinePlaces {
       if (isKnown(name)) continue;
       const record = await readMachineRecord(join(this.#runFolder, name));
       if (record !== null && record.instanceId === name && (await stillRuns(record))) {
-        this.#network.keepSlot(record.slot);
-        found.push({ record, place: this.#place(name, record.slot) });
+        found.push({ record, place: this.#place(this.#network.keepLink(record)) });
       } else await this.#sweep(name);
     }
+    await this.#network.dropStrangers();
     return found;
   }
 

@@ -1,5 +1,6 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { NetworkPolicy } from "@aegis/protocol/network";
 import Type, { type Static } from "typebox";
 import { Check } from "typebox/value";
 
@@ -12,6 +13,9 @@ const MachineRecord = Type.Object({
   startTime: Type.String(),
   hostBootId: Type.String(),
   slot: Type.Integer({ minimum: 0 }),
+  /** absent where an older daemon made the machine: `open` */
+  network: Type.Optional(NetworkPolicy),
+  interfaceName: Type.Optional(Type.String()),
 });
 export type MachineRecord = Static<typeof MachineRecord>;
 

@@ -8,6 +8,8 @@ export interface CommandOptions {
   timeoutMs?: number;
   /** exit codes that are no failure; else 0 alone */
   accepts?: readonly number[];
+  /** of its standard output; what is longer is left out */
+  maxBytes?: number;
 }
 
 /**
@@ -22,7 +24,7 @@ export async function runCommand(command: string, args: string[], options: Comma
     timeout: options.timeoutMs ?? 20_000,
     killSignal: "SIGKILL",
   });
-  const output = collect(child.stdout);
+  const output = collect(child.stdout, options.maxBytes);
   const errors = collect(child.stderr);
   child.once("error", (error) => reject(failed(command, error.message)));
   child.once("close", (code, signal) => {
@@ -39,12 +41,12 @@ export async function runCommand(command: string, args: string[], options: Comma
 const failed = (command: string, why: string): AegisError =>
   new AegisError("driver_failed", `${command} failed: ${why}`);
 
-function collect(stream: NodeJS.ReadableStream): { text(): string } {
+function collect(stream: NodeJS.ReadableStream, maxBytes = MAX_OUTPUT): { text(): string } {
   const chunks: Buffer[] = [];
   let bytes = 0;
   stream.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes <= MAX_OUTPUT) chunks.push(chunk);
+    if (bytes <= maxBytes) chunks.push(chunk);
   });
   return { text: () => Buffer.concat(chunks).toString("utf8") };
 }

@@ -1,5 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
-import type { Driver, DriverFeatures, MachineSpec } from "../../core/driver.ts";
+import type { Driver, DriverFeatures, DriverObserver, MachineSpec } from "../../core/driver.ts";
 import { FakeMachine, type FakeFaults } from "./fake-machine.ts";
 
 /** What outlives a daemon: give the same host to a second driver, and it adopts what the first one left. */
@@ -25,6 +25,8 @@ export class FakeDriver implements Driver {
   readonly name = "fake";
   readonly features: DriverFeatures;
   readonly host: FakeHost;
+  /** through which a test refuses an instance something; null before the start */
+  observer: DriverObserver | null = null;
   /** a test puts something here that `create` waits for */
   beforeCreate: (spec: MachineSpec) => Promise<void> = async () => undefined;
 
@@ -46,8 +48,8 @@ export class FakeDriver implements Driver {
     return this.host.bootId;
   }
 
-  async start(): Promise<void> {
-    return;
+  async start(observer: DriverObserver | null = null): Promise<void> {
+    this.observer = observer;
   }
 
   async create(spec: MachineSpec, signal?: AbortSignal): Promise<FakeMachine> {

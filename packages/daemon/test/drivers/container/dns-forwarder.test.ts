@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram";
 import { connect } from "node:net";
 import { decode, encode, streamDecode, streamEncode, type Packet } from "dns-packet";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { DnsForwarder } from "../../../src/drivers/container/dns/dns-forwarder.ts";
+import { DnsForwarder, type DnsForwarderOptions } from "../../../src/drivers/container/dns/dns-forwarder.ts";
 import type { ResolverAddress } from "../../../src/drivers/container/dns/dns-upstream.ts";
 import { TestResolver } from "./test-resolver.ts";
 
@@ -69,18 +69,18 @@ describe("dns forwarder", () => {
   let forwarder: DnsForwarder;
   let port: number;
   let resolvers: ResolverAddress[];
-  let serves: (client: string) => boolean;
+  let client: DnsForwarderOptions["client"];
 
   beforeEach(async () => {
     upstream = new TestResolver(LOOPBACK, await freePort(), { "one.test": ["192.0.2.1"], "many.test": many });
     await upstream.start();
     port = await freePort();
     resolvers = [upstream];
-    serves = () => true;
+    client = () => "open";
     forwarder = new DnsForwarder({
       address: LOOPBACK,
       port,
-      serves: (client) => serves(client),
+      client: (address) => client(address),
       resolvers: async () => resolvers,
     });
     await forwarder.start();
@@ -138,7 +138,7 @@ describe("dns forwarder", () => {
   });
 
   it("answers nobody but instances", async () => {
-    serves = () => false;
+    client = () => null;
     const socket = connect(port, LOOPBACK);
     socket.on("error", () => undefined);
     await once(socket.resume(), "close");
@@ -146,14 +146,14 @@ describe("dns forwarder", () => {
     let answered = false;
     stranger.on("message", () => (answered = true));
     const looked = new Promise<void>((resolve) => {
-      serves = () => {
+      client = () => {
         resolve();
-        return false;
+        return null;
       };
     });
     stranger.send(query("one.test"), port, LOOPBACK);
     await looked;
-    serves = () => true;
+    client = () => "open";
     await askUdp(port, query("one.test"));
     expect(answered).toBe(false);
     stranger.close();

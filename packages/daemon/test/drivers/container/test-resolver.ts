@@ -1,13 +1,18 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { decode, encode, streamDecode, streamEncode, type Packet } from "dns-packet";
+import { decode, encode, streamDecode, streamEncode, type Answer, type Packet } from "dns-packet";
 
-/** A name server over UDP and TCP that knows a few names. */
+/**
+ * A name server over UDP and TCP that knows a few names: IPv4 addresses, or another name that it is an alias of. An
+ * alias is followed in the same answer, unless it is written with a dot at its end.
+ */
 export class TestResolver {
   readonly address: string;
   readonly port: number;
   readonly #names: Map<string, string[]>;
+  /** every question, as in `A one.test` */
+  readonly asked: string[] = [];
   readonly #udp = createSocket("udp4");
   readonly #tcp = createServer((socket) => {
     socket.on("error", () => socket.destroy());
@@ -26,14 +31,27 @@ export class TestResolver {
 
   #answer(query: Packet): Packet {
     const [question] = query.questions ?? [];
-    const addresses = question?.type === "A" ? (this.#names.get(question.name) ?? []) : [];
+    if (question !== undefined) this.asked.push(`${question.type} ${question.name}`);
     return {
       type: "response",
       id: query.id ?? 0,
       flags: 0x180,
       questions: query.questions ?? [],
-      answers: addresses.map((data) => ({ type: "A", name: question?.name ?? "", ttl: 1, data })),
+      answers: question?.type === "A" ? this.#records(question.name) : [],
     };
+  }
+
+  #records(name: string): Answer[] {
+    return (this.#names.get(name) ?? []).flatMap((data): Answer[] => {
+      if (/^[\d.]+$/.test(data)) return [{ type: "A", name, ttl: 1, data }];
+      const target = data.replace(/\.$/, "");
+      return [{ type: "CNAME", name, ttl: 1, data: target }, ...(target === data ? this.#records(target) : [])];
+    });
+  }
+
+  /** From now on the name means something else. */
+  set(name: string, values: string[]): void {
+    this.#names.set(name, values);
   }
 
   async start(): Promise<void> {

@@ -2,14 +2,15 @@ import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dg
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { DnsMessageReader, frameDnsMessage } from "./dns-message-reader.ts";
-import { fitUdp, parseQuery, serverFailure, type DnsQuery } from "./dns-message.ts";
+import { fitUdp, localAnswer, parseQuery, type DnsQuery } from "./dns-message.ts";
 import { askOverTcp, askOverUdp, type AskUpstream, type ResolverAddress } from "./dns-upstream.ts";
+import { ListedNames, type RestrictedClient } from "./listed-names.ts";
 
 export interface DnsForwarderOptions {
   /** the gateway's address */
   address: string;
-  /** true for the addresses of instances; nobody else is answered */
-  serves(client: string): boolean;
+  /** who asks: an instance that has the whole internet, one that has not, or nobody whom we answer */
+  client(address: string): "open" | RestrictedClient | null;
   resolvers(): Promise<ResolverAddress[]>;
   port?: number;
 }
@@ -26,6 +27,7 @@ export class DnsForwarder {
   readonly #options: DnsForwarderOptions;
   readonly #udp: UdpSocket;
   readonly #tcp: Server;
+  readonly #listed: ListedNames;
   readonly #connections = new Set<Socket>();
   /** questions under way and open connections, by client */
   readonly #asking = new Map<string, number>();
@@ -33,6 +35,7 @@ export class DnsForwarder {
 
   constructor(options: DnsForwarderOptions) {
     this.#options = options;
+    this.#listed = new ListedNames(() => options.resolvers());
     this.#udp = createSocket("udp4");
     this.#udp.on("message", (bytes, from) => void this.#onDatagram(bytes, from));
     this.#tcp = createServer((socket) => this.#onConnection(socket));
@@ -61,7 +64,7 @@ export class DnsForwarder {
   }
 
   async #onDatagram(bytes: Buffer, from: RemoteInfo): Promise<void> {
-    if (!this.#options.serves(from.address)) return;
+    if (this.#options.client(from.address) === null) return;
     const query = parseQuery(bytes);
     const answer = query === null ? null : await this.#answer(query, from.address, askOverUdp);
     // The forwarder may have been closed meanwhile; a lost answer is what UDP allows.
@@ -71,7 +74,7 @@ export class DnsForwarder {
 
   #onConnection(socket: Socket): void {
     const client = socket.remoteAddress ?? "";
-    if (!this.#options.serves(client) || !take(this.#connected, client, MAX_CONNECTIONS_PER_CLIENT)) {
+    if (this.#options.client(client) === null || !take(this.#connected, client, MAX_CONNECTIONS_PER_CLIENT)) {
       socket.destroy();
       return;
     }
@@ -95,15 +98,18 @@ export class DnsForwarder {
     else if (!socket.destroyed) socket.write(frameDnsMessage(answer));
   }
 
-  /** @returns null when the client has too many questions under way */
+  /** @returns null when the client has gone, or has too many questions under way */
   async #answer(query: DnsQuery, client: string, ask: AskUpstream): Promise<Buffer | null> {
     if (!take(this.#asking, client, MAX_PER_CLIENT)) return null;
     try {
+      const who = this.#options.client(client);
+      if (who === null) return null;
+      if (who !== "open") return await this.#listed.answer(query, who);
       for (const server of await this.#options.resolvers()) {
         const answer = await ask(server, query);
         if (answer !== null) return answer;
       }
-      return serverFailure(query);
+      return localAnswer(query, "SERVFAIL");
     } finally {
       give(this.#asking, client);
     }

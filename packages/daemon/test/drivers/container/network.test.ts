@@ -43,6 +43,18 @@ describe("address block", () => {
       "10.209.15.254",
     ]);
     expect(block.interfaceName(1020)).toBe("ag3-1020");
+    expect(block.interfaceName(7, "a9z0")).toBe("ag3-r7-a9z0");
+    const widest = new AddressBlock(parseSubnet("10.209.0.0/16"), 63).interfaceName(1020, "zzzz");
+    expect(widest.length, "what the kernel takes").toBeLessThanOrEqual(15);
+    for (const [name, slot] of [
+      ["ag3-1020", 1020],
+      ["ag3-r7-a9z0", 7],
+      ["ag3-r7", 7],
+      ["ag30-7", null],
+      ["ag3-x7", null],
+      ["eth0", null],
+    ] as const)
+      expect(block.slotOf(name), name).toBe(slot);
     expect(block.contains("10.209.15.255")).toBe(true);
     for (const stranger of ["10.209.16.0", "10.209.11.255", "::1", ""])
       expect(block.contains(stranger), stranger).toBe(false);

@@ -14,7 +14,7 @@ export interface AllowedTarget {
 const LIFETIME_S = 7200;
 /** one that is named again is renewed when it is this old: most answers then cost no change of the rules */
 const RENEW_AFTER_MS = 1_200_000;
-export const MAX_TARGETS = 256;
+const MAX_TARGETS = 256;
 
 const PORTS = "allowed_ports";
 const HOSTS = "allowed_hosts";

@@ -3,28 +3,13 @@ import { INTERFACE_PREFIX } from "./address-block.ts";
 import { formatIpv4Network, NEVER_OUTSIDE, type Ipv4Network } from "@aegis/protocol/ipv4";
 
 /** until it is looked at, with time to spare */
-export const REFUSED_KEPT_S = 10;
+const REFUSED_KEPT_S = 10;
 
 const elements = (networks: readonly string[]): string =>
   networks.length === 0 ? "" : `elements = { ${networks.join(", ")} }`;
 
-/**
- * The whole policy of a block, the same for each of its instances, so that a boot changes no rule: the interface's name
- * tells the mode. Replaces an older table in one transaction; `carriedOver` fills the new one's sets.
- *
- * - A restricted boot has a connection table of its own, by its interface's name: a connection that an earlier owner of
- *   the address left half open is no way around the list.
- * - TCP is refused with a reset since ICMP errors are rate-limited and a program would hang.
- * - What is refused is kept for a moment, for the daemon to tell: so much of each instance that none hides another's.
- */
-export function nftRules(block: AddressBlock, neighbours: readonly Ipv4Network[], carriedOver = ""): string {
-  const ours = `"${block.interfacePrefix}*"`;
-  const restricted = `"${block.restrictedPrefix}*"`;
-  const network = formatIpv4Network(block.network);
-  return `
-table inet ${block.tableName}
-delete table inet ${block.tableName}
-table inet ${block.tableName} {
+/** Keyed by the interface, so that what is of one instance means nothing for another. */
+const sets = (neighbours: readonly Ipv4Network[]): string => `
   set never_outside {
     type ipv4_addr; flags interval; ${elements(NEVER_OUTSIDE)}
   }
@@ -43,6 +28,29 @@ table inet ${block.tableName} {
   set refused_rate {
     type ifname; flags dynamic,timeout; timeout 1m; size 4096;
   }
+  set dns_rate {
+    type ifname; flags dynamic,timeout; timeout 1m; size 4096;
+  }`;
+
+/**
+ * The whole policy of a block, the same for each of its instances, so that a boot changes no rule: the interface's name
+ * tells the mode. Replaces an older table in one transaction; `carriedOver` fills the new one's sets.
+ *
+ * - A restricted boot has a connection table of its own, by its interface's name: a connection that an earlier owner of
+ *   the address left half open is no way around the list.
+ * - Questions to the name server are bounded, since they are answered by the daemon.
+ * - TCP is refused with a reset since ICMP errors are rate-limited and a program would hang.
+ * - What is refused is kept for a moment, for the daemon to tell: so much of each instance that none hides another's.
+ */
+export function nftRules(block: AddressBlock, neighbours: readonly Ipv4Network[], carriedOver = ""): string {
+  const ours = `"${block.interfacePrefix}*"`;
+  const restricted = `"${block.restrictedPrefix}*"`;
+  const network = formatIpv4Network(block.network);
+  return `
+table inet ${block.tableName}
+delete table inet ${block.tableName}
+table inet ${block.tableName} {
+${sets(neighbours)}
   chain prerouting {
     type filter hook prerouting priority raw; policy accept;
     iifname ${ours} meta nfproto ipv6 drop
@@ -51,6 +59,7 @@ table inet ${block.tableName} {
   }
   chain input {
     type filter hook input priority filter - 10; policy accept;
+    iifname ${ours} udp dport 53 update @dns_rate { iifname limit rate over 500/second burst 1000 packets } drop
     iifname ${ours} ip daddr ${block.gateway} meta l4proto { tcp, udp } th dport 53 accept
     iifname ${ours} goto refuse
     ip daddr ${network} iifname != "lo" drop

@@ -7,7 +7,6 @@ export interface NftElement {
   key: (string | number)[];
   /** in seconds; null for one that stays */
   expires: number | null;
-  packets: number | null;
 }
 
 /** More than all sets of a table can hold. */
@@ -23,7 +22,6 @@ const Element = Type.Union([
     elem: Type.Object({
       val: Key,
       expires: Type.Optional(Type.Number()),
-      counter: Type.Optional(Type.Object({ packets: Type.Number() })),
     }),
   }),
   Key,
@@ -41,10 +39,9 @@ export function parseSet(json: string): NftElement[] {
   return listing.nftables
     .flatMap(({ set }) => set?.elem ?? [])
     .map((element) => {
-      if (typeof element !== "object" || !("elem" in element))
-        return { key: keyOf(element), expires: null, packets: null };
-      const { val, expires = null, counter } = element.elem;
-      return { key: keyOf(val), expires, packets: counter?.packets ?? null };
+      if (typeof element !== "object" || !("elem" in element)) return { key: keyOf(element), expires: null };
+      const { val, expires = null } = element.elem;
+      return { key: keyOf(val), expires };
     });
 }
 

@@ -44,5 +44,5 @@ link set eth0 up
 route add $8/32 dev eth0
 route add default via $8 dev eth0
 END
-wait
+if [ -n "\${10}" ]; then bypass_cache; fi
 `;

@@ -11,7 +11,6 @@ set -eu
 ${ATTACH_DISK}
 cd "$1"
 attach_disk "$2"
-wait
 umount disk
 `;
 

@@ -1,3 +1,5 @@
+import { GrowingBytes } from "./growing-bytes.ts";
+
 /**
  * Frames on an exec stream, both ways: one type byte, four bytes of big-endian payload length, payload.
  * Binary safe; a frame is at most {@link MAX_FRAME_BYTES} long.
@@ -42,35 +44,36 @@ export const encodeTextFrame = (type: FrameType, text: string): Uint8Array =>
 
 /** Collects chunks as they arrive and hands out whole frames. */
 export class FrameDecoder {
-  #pending: Uint8Array = new Uint8Array(0);
+  readonly #pending = new GrowingBytes();
+  /** what must be there before it is worth looking again */
+  #needed = HEADER_BYTES;
 
   /** @throws RangeError when the peer sends a frame that is too long or of an unknown type; the stream is then useless */
   push(chunk: Uint8Array): Frame[] {
-    this.#pending = this.#pending.length === 0 ? chunk : concat(this.#pending, chunk);
+    if (this.#pending.length > 0 || chunk.length < this.#needed) {
+      this.#pending.append(chunk);
+      if (this.#pending.length < this.#needed) return [];
+    }
+    let rest = this.#pending.length > 0 ? this.#pending.take() : chunk;
     const frames: Frame[] = [];
-    for (let frame = this.#next(); frame !== null; frame = this.#next()) frames.push(frame);
+    for (let length = frameLength(rest); rest.length >= length; length = frameLength(rest)) {
+      frames.push({ type: rest[0] as FrameType, payload: rest.subarray(HEADER_BYTES, length) });
+      rest = rest.subarray(length);
+    }
+    this.#pending.append(rest);
+    this.#needed = frameLength(rest);
     return frames;
-  }
-
-  #next(): Frame | null {
-    const bytes = this.#pending;
-    if (bytes.length < HEADER_BYTES) return null;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const type = view.getUint8(0);
-    const length = view.getUint32(1);
-    if (type > LAST_TYPE) throw new RangeError(`unknown exec frame type ${type}`);
-    if (length > MAX_FRAME_BYTES)
-      throw new RangeError(`exec frame of ${length} bytes, at most ${MAX_FRAME_BYTES} are allowed`);
-    if (bytes.length < HEADER_BYTES + length) return null;
-    const payload = bytes.subarray(HEADER_BYTES, HEADER_BYTES + length);
-    this.#pending = bytes.subarray(HEADER_BYTES + length);
-    return { type: type as FrameType, payload };
   }
 }
 
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(a.length + b.length);
-  joined.set(a);
-  joined.set(b, a.length);
-  return joined;
+/** How long the frame is that begins here, its header included; that of a header while not even that is there. */
+function frameLength(bytes: Uint8Array): number {
+  if (bytes.length < HEADER_BYTES) return HEADER_BYTES;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const type = view.getUint8(0);
+  const length = view.getUint32(1);
+  if (type > LAST_TYPE) throw new RangeError(`exec frame: type ${type} is unknown`);
+  if (length > MAX_FRAME_BYTES)
+    throw new RangeError(`exec frame of ${length} bytes, at most ${MAX_FRAME_BYTES} are allowed`);
+  return HEADER_BYTES + length;
 }

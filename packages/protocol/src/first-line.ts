@@ -1,7 +1,9 @@
+import { GrowingBytes } from "./growing-bytes.ts";
+
 /** Takes the first line off a byte stream and leaves every byte behind it untouched. */
 export class FirstLine {
   readonly #maxBytes: number;
-  #seen: Uint8Array = new Uint8Array(0);
+  readonly #seen = new GrowingBytes();
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -12,16 +14,11 @@ export class FirstLine {
    * @throws RangeError when the line exceeds the limit given to the constructor
    */
   push(chunk: Uint8Array): { line: string; rest: Uint8Array } | null {
-    const bytes = new Uint8Array(this.#seen.length + chunk.length);
-    bytes.set(this.#seen);
-    bytes.set(chunk, this.#seen.length);
-    const end = bytes.indexOf(10);
-    if ((end === -1 ? bytes.length : end) > this.#maxBytes)
+    const end = chunk.indexOf(10);
+    const part = end === -1 ? chunk : chunk.subarray(0, end);
+    if (this.#seen.length + part.length > this.#maxBytes)
       throw new RangeError(`the first line exceeds ${this.#maxBytes} bytes`);
-    if (end === -1) {
-      this.#seen = bytes;
-      return null;
-    }
-    return { line: new TextDecoder().decode(bytes.subarray(0, end)), rest: bytes.subarray(end + 1) };
+    this.#seen.append(part);
+    return end === -1 ? null : { line: new TextDecoder().decode(this.#seen.take()), rest: chunk.subarray(end + 1) };
   }
 }

@@ -1,9 +1,10 @@
+import { GrowingBytes } from "./growing-bytes.ts";
+
 /** Splits a byte stream into lines. Bytes, not text, are buffered, so a character split over chunks survives. */
 export class LineSplitter {
   readonly #decoder = new TextDecoder();
   readonly #maxBytes: number;
-  #pending: Uint8Array[] = [];
-  #pendingBytes = 0;
+  readonly #pending = new GrowingBytes();
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -24,31 +25,17 @@ export class LineSplitter {
 
   /** Bytes after the last line break, as text; null when there are none. */
   rest(): string | null {
-    return this.#pendingBytes === 0 ? null : this.#take();
+    return this.#pending.length === 0 ? null : this.#take();
   }
 
   #keep(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    this.#pendingBytes += bytes.length;
-    if (this.#pendingBytes > this.#maxBytes) throw new RangeError(`a line exceeds ${this.#maxBytes} bytes`);
-    this.#pending.push(bytes);
+    if (this.#pending.length + bytes.length > this.#maxBytes)
+      throw new RangeError(`a line exceeds ${this.#maxBytes} bytes`);
+    this.#pending.append(bytes);
   }
 
   #take(): string {
-    const bytes = this.#join();
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    return this.#decoder.decode(bytes);
-  }
-
-  #join(): Uint8Array {
-    if (this.#pending.length === 1) return this.#pending[0] ?? new Uint8Array(0);
-    const joined = new Uint8Array(this.#pendingBytes);
-    let offset = 0;
-    for (const part of this.#pending) {
-      joined.set(part, offset);
-      offset += part.length;
-    }
-    return joined;
+    return this.#decoder.decode(this.#pending.take());
   }
 }

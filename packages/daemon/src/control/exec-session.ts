@@ -1,7 +1,11 @@
 import type { Duplex } from "node:stream";
+import { AegisError } from "@aegis/protocol/errors";
 import { FrameDecoder, FrameType, encodeFrame } from "@aegis/protocol/exec-frame";
 import type { Frame } from "@aegis/protocol/exec-frame";
 import type { ExecSession } from "../core/harness.ts";
+import { exitFrame } from "./harness-claims.ts";
+
+const FROM_HARNESS: ReadonlySet<FrameType> = new Set([FrameType.stdout, FrameType.stderr, FrameType.exit]);
 
 /** Frames over one stream to the harness. A malformed frame ends the session. */
 export class StreamExecSession implements ExecSession {
@@ -31,17 +35,32 @@ export class StreamExecSession implements ExecSession {
   }
 }
 
+/** @throws AegisError `guest_unreachable` for what a harness never sends */
+function framesOf(decoder: FrameDecoder, chunk: Uint8Array): Frame[] {
+  try {
+    const frames = decoder.push(chunk);
+    for (const { type, payload } of frames) {
+      if (!FROM_HARNESS.has(type)) throw new RangeError(`frame type ${type}`);
+      if (type === FrameType.exit) exitFrame(payload);
+    }
+    return frames;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new AegisError("guest_unreachable", `The harness of the instance sent a malformed ${error.message}.`);
+  }
+}
+
 async function* decode(stream: Duplex): AsyncGenerator<Frame> {
   const decoder = new FrameDecoder();
   try {
     for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-      for (const frame of decoder.push(chunk)) {
+      for (const frame of framesOf(decoder, chunk)) {
         yield frame;
         if (frame.type === FrameType.exit) return;
       }
     }
   } catch (error) {
     // A machine that is killed resets its streams: an end like any other.
-    if (!(error instanceof Error && "code" in error)) throw error;
+    if (error instanceof AegisError || !(error instanceof Error && "code" in error)) throw error;
   }
 }

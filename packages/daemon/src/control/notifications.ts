@@ -26,20 +26,26 @@ const streamOpen = Compile(
   ]),
 );
 
-/** Hands what the harness says to the observer, if it is what it should be. The guest is not trusted: the rest is dropped. */
+/**
+ * Hands what the harness says to the observer, if it is what it should be. The guest is not trusted: the rest is dropped.
+ * @param offer null when no further stream may be opened
+ * @returns a promise where no more should be read before it is settled
+ */
 export function dispatchNotification(
   method: string,
   params: unknown,
   observer: HarnessObserver,
-  reverse: (streamId: string) => ReverseStream,
-): void {
+  offer: (streamId: string) => ReverseStream | null,
+): void | Promise<void> {
   if (method === "log" && log.Check(params)) {
-    observer.log({ ...params, ts: hostTime(params.ts), line: params.line.slice(0, 2 * MAX_LOG_LINE_BYTES) });
+    return observer.log({ ...params, ts: hostTime(params.ts), line: params.line.slice(0, 2 * MAX_LOG_LINE_BYTES) });
   } else if (method === "log.dropped" && dropped.Check(params)) observer.logDropped(params.lines);
   else if (method === "activity" && activity.Check(params)) observer.activity(params);
   else if (method === "processExited" && processExited.Check(params)) observer.processExited(params);
-  else if (method === "stream.open" && streamOpen.Check(params))
-    observer.streamOpened(params, reverse(params.stream_id));
+  else if (method === "stream.open" && streamOpen.Check(params)) {
+    const reverse = offer(params.stream_id);
+    if (reverse !== null) observer.streamOpened(params, reverse);
+  }
 }
 
 /** A time that does not parse is replaced by the host's. */

@@ -10,7 +10,11 @@ interface Pending {
   reject: (error: Error) => void;
 }
 
-export type NotificationHandler = (method: string, params: unknown) => void;
+/** @returns a promise where no more should be read before it is settled */
+export type NotificationHandler = (method: string, params: unknown) => void | Promise<void>;
+
+/** What may wait for a peer to read it. A harness reads at once; one that does not would have us keep it all. */
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 
 /** JSON-RPC 2.0 over one stream, one message a line. Whatever the guest sends that is no such message ends the stream. */
 export class RpcChannel {
@@ -18,13 +22,14 @@ export class RpcChannel {
   readonly #stream: Duplex;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
+  #held = 0;
 
   constructor(stream: Duplex, onNotification: NotificationHandler) {
     this.#stream = stream;
     const lines = new LineSplitter(MAX_LINE_BYTES);
     stream.on("data", (chunk: Uint8Array) => {
       try {
-        for (const line of lines.push(chunk)) this.#take(JSON.parse(line), onNotification);
+        for (const line of lines.push(chunk)) this.#hold(this.#take(JSON.parse(line), onNotification));
       } catch (error) {
         stream.destroy(error instanceof Error ? error : new Error(String(error)));
       }
@@ -41,16 +46,25 @@ export class RpcChannel {
     });
   }
 
+  /**
+   * @returns what the peer answers: whoever asks checks it
+   * @throws AegisError `guest_unreachable` without an answer in time, upon which the stream ends
+   */
   request<M extends keyof HostRequests>(
     method: M,
     params: HostRequests[M]["params"],
-  ): Promise<HostRequests[M]["result"]> {
+    timeoutMs: number,
+  ): Promise<unknown> {
     const id = this.#nextId++;
-    return new Promise<HostRequests[M]["result"]>((resolve, reject) => {
-      if (this.#stream.destroyed) return reject(gone());
-      this.#pending.set(id, { resolve: (result) => resolve(result as HostRequests[M]["result"]), reject });
-      this.#send({ id, method, params });
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    if (this.#stream.destroyed) return Promise.reject(gone());
+    const timer = setTimeout(() => {
+      reject(new AegisError("guest_unreachable", `The harness of the instance did not answer (${method}).`));
+      this.#stream.destroy();
+    }, timeoutMs);
+    this.#pending.set(id, { resolve, reject });
+    this.#send({ id, method, params });
+    return promise.finally(() => clearTimeout(timer));
   }
 
   notify<M extends keyof HostNotifications>(method: M, params: HostNotifications[M]): void {
@@ -63,9 +77,22 @@ export class RpcChannel {
 
   #send(message: { id?: number; method: string; params: unknown }): void {
     this.#stream.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+    if (this.#stream.writableLength > MAX_UNREAD_BYTES) this.#stream.destroy();
   }
 
-  #take(message: unknown, onNotification: NotificationHandler): void {
+  /** Reads no further until the promise has settled: what the peer sends meanwhile waits on its side. */
+  #hold(settled: void | Promise<void>): void {
+    if (settled === undefined) return;
+    this.#held += 1;
+    this.#stream.pause();
+    const go = (): void => {
+      this.#held -= 1;
+      if (this.#held === 0 && !this.#stream.destroyed) this.#stream.resume();
+    };
+    settled.then(go, go);
+  }
+
+  #take(message: unknown, onNotification: NotificationHandler): void | Promise<void> {
     if (typeof message !== "object" || message === null) throw new TypeError("not a JSON-RPC message");
     if ("method" in message) {
       return onNotification(String(message.method), "params" in message ? message.params : undefined);

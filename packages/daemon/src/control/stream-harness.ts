@@ -1,6 +1,5 @@
 import type { Duplex } from "node:stream";
 import type { ExecHeader, HarnessState, ProcessExit, RunParams } from "@aegis/protocol/control";
-import { AegisError } from "@aegis/protocol/errors";
 import type { Knock } from "../core/dial-port.ts";
 import type { Machine } from "../core/driver.ts";
 import type {
@@ -10,15 +9,18 @@ import type {
   Harness,
   HarnessLink,
   HarnessObserver,
-  ReverseStream,
 } from "../core/harness.ts";
 import { StreamExecSession } from "./exec-session.ts";
+import { harnessState, shutdownExit, startedProcess } from "./harness-claims.ts";
 import { dispatchNotification } from "./notifications.ts";
 import { openStream, toAegisError } from "./open-stream.ts";
 import { requestOver } from "./port-request.ts";
+import { ReverseStreams } from "./reverse-streams.ts";
 import { RpcChannel } from "./rpc-channel.ts";
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Within so much a harness answers, on the slowest of machines; one that does not is of no use. */
+const ANSWER_MS = 30_000;
 
 /** Speaks to the harness of any backend over the streams that its machine dials. */
 export class StreamHarness implements Harness {
@@ -30,7 +32,12 @@ export class StreamHarness implements Harness {
       signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     );
     if ("refused" in opened) throw toAegisError(opened.refused.code, opened.refused.error);
-    return new StreamHarnessLink(machine, opened.stream, observer, opened.reply.harness ?? { state: "idle" });
+    try {
+      return new StreamHarnessLink(machine, opened.stream, observer, harnessState(opened.reply.harness));
+    } catch (error) {
+      opened.stream.destroy();
+      throw error;
+    }
   }
 
   async exec(machine: Machine, header: ExecHeader, signal?: AbortSignal): Promise<ExecSession> {
@@ -59,26 +66,29 @@ class StreamHarnessLink implements HarnessLink {
 
   constructor(machine: Machine, stream: Duplex, observer: HarnessObserver, initial: HarnessState) {
     this.initial = initial;
+    const streams = new ReverseStreams(machine, (stream_id, error) =>
+      this.#channel.notify("stream.refused", { stream_id, error }),
+    );
     this.#channel = new RpcChannel(stream, (method, params) =>
-      dispatchNotification(method, params, observer, (streamId) => this.#reverse(machine, streamId)),
+      dispatchNotification(method, params, observer, (streamId) => streams.offer(streamId)),
     );
     this.closed = this.#channel.closed;
   }
 
-  run(params: RunParams): Promise<{ pid: number }> {
-    return this.#channel.request("run", params);
+  async run(params: RunParams): Promise<{ pid: number }> {
+    return startedProcess(await this.#channel.request("run", params, ANSWER_MS));
   }
 
   async renewToken(token: string): Promise<void> {
-    await this.#channel.request("token", { token });
+    await this.#channel.request("token", { token }, ANSWER_MS);
   }
 
   async signal(signal: string): Promise<void> {
-    await this.#channel.request("signal", { signal });
+    await this.#channel.request("signal", { signal }, ANSWER_MS);
   }
 
   async shutdown(graceMs: number): Promise<ProcessExit | null> {
-    return (await this.#channel.request("shutdown", { grace_ms: graceMs })).exit;
+    return shutdownExit(await this.#channel.request("shutdown", { grace_ms: graceMs }, graceMs + ANSWER_MS));
   }
 
   logSaved(seq: number): void {
@@ -87,16 +97,5 @@ class StreamHarnessLink implements HarnessLink {
 
   close(): void {
     this.#channel.close();
-  }
-
-  #reverse(machine: Machine, streamId: string): ReverseStream {
-    return {
-      accept: async () => {
-        const opened = await openStream(machine, { kind: "accept", stream_id: streamId });
-        if ("refused" in opened) throw new AegisError("guest_unreachable", opened.refused.error);
-        return opened.stream;
-      },
-      refuse: (error) => this.#channel.notify("stream.refused", { stream_id: streamId, error }),
-    };
   }
 }

@@ -1,6 +1,7 @@
 import type { HarnessNotifications, ProcessExit } from "@aegis/protocol/control";
 import { instanceActor } from "./audit.ts";
 import type { Audit } from "./audit.ts";
+import { AegisError } from "@aegis/protocol/errors";
 import type { HarnessObserver, ReverseStream } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import { LogIntake } from "./log-intake.ts";
@@ -51,7 +52,12 @@ export function bootObserver(parts: BootObserverParts): HarnessObserver {
     activity: parts.onHeartbeat,
     processExited: parts.onProcessExited,
     streamOpened: (request, reverse) => {
-      onStreamOpened(request, reverse).catch((error: unknown) => parts.warn(`a call from ${id}: ${String(error)}`));
+      onStreamOpened(request, reverse).catch((error: unknown) => {
+        reverse.refuse("the call could not be taken");
+        // Its own doing, and as often as it likes: nothing for the daemon's log.
+        if (error instanceof AegisError && error.code === "guest_unreachable") return;
+        parts.warn(`a call from ${id}: ${String(error)}`);
+      });
     },
   };
 }

@@ -6,6 +6,9 @@ import type { TokenKeeper } from "./token-keeper.ts";
 /** on top of the grace: how long the harness may take to answer that the workload is gone */
 const SHUTDOWN_SLACK_MS = 2_000;
 
+const MAX_BREAKS = 10;
+const BREAKS_WITHIN_MS = 60_000;
+
 export interface BootSessionParts {
   machine: Machine;
   harness: Harness;
@@ -22,6 +25,8 @@ export class BootSession {
   #link: HarnessLink | null = null;
   #connecting: Promise<void> | null = null;
   #ended = false;
+  /** when the stream broke lately */
+  #breaks: number[] = [];
 
   constructor(parts: BootSessionParts) {
     this.machine = parts.machine;
@@ -38,8 +43,16 @@ export class BootSession {
   async #onClosed(link: HarnessLink): Promise<void> {
     if (this.#ended || this.#link !== link) return;
     this.#link = null;
+    if (this.#breaksTooOften()) return this.machine.kill();
     if (await this.machine.isPaused().catch(() => false)) return;
     await this.connect().catch(() => (this.#ended ? undefined : this.machine.kill()));
+  }
+
+  /** A harness has no reason to end its stream. One that goes on doing so would keep us busy with nothing else. */
+  #breaksTooOften(): boolean {
+    const now = Date.now();
+    this.#breaks = [...this.#breaks, now].filter((at) => at > now - BREAKS_WITHIN_MS);
+    return this.#breaks.length > MAX_BREAKS;
   }
 
   /** True when the machine is up but its workload was never started: the last daemon died in mid boot. */

@@ -64,7 +64,14 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
   );
   request.onMachine(machine);
   const link = await deps.harness.connect(machine, request.observer, signal);
-  await link.run(runParams(request, image, env));
+  // A harness that never answers must not hold up whoever cancels the boot.
+  const cancel = (): void => link.close();
+  signal.addEventListener("abort", cancel, { once: true });
+  try {
+    await link.run(runParams(request, image, env));
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
   return { machine, link };
 }
 

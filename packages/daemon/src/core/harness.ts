@@ -13,7 +13,8 @@ import type { Machine } from "./driver.ts";
 
 /** What the harness of one machine tells the daemon. */
 export interface HarnessObserver {
-  log(line: HarnessNotifications["log"]): void;
+  /** @returns a promise when no more should come before it has settled */
+  log(line: HarnessNotifications["log"]): void | Promise<void>;
   logDropped(lines: number): void;
   activity(report: ActivityReport): void;
   processExited(exit: ProcessExit): void;

@@ -2,7 +2,7 @@ import type { HarnessNotifications } from "@aegis/protocol/control";
 import type { Logs } from "./logs.ts";
 
 export interface LogIntakeParts {
-  logs: Pick<Logs, "append" | "flush">;
+  logs: Pick<Logs, "append" | "flush" | "pressure">;
   instanceId: string;
   boot: number;
   /** the newest line that a daemon before this one has saved */
@@ -28,7 +28,13 @@ export class LogIntake {
     this.#newest = parts.savedBefore;
   }
 
-  take({ stream, line, ts, seq }: HarnessNotifications["log"]): void {
+  /** @returns what to wait for before more is taken, when the disk lags behind */
+  take(entry: HarnessNotifications["log"]): void | Promise<void> {
+    this.#append(entry);
+    return this.#parts.logs.pressure(this.#parts.instanceId) ?? undefined;
+  }
+
+  #append({ stream, line, ts, seq }: HarnessNotifications["log"]): void {
     const { logs, instanceId, boot } = this.#parts;
     const missing = seq === undefined ? this.#toldDropped : seq - this.#newest - 1;
     this.#toldDropped = 0;

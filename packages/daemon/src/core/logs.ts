@@ -18,6 +18,8 @@ export interface LogPosition {
 /** Log lines per instance; kept across restarts of instance and daemon, rotated, gone with the instance. */
 export interface Logs {
   append(instanceId: string, line: LogLine, position?: LogPosition): void;
+  /** null, or what to wait for before more is appended, when much waits for the disk */
+  pressure(instanceId: string): Promise<void> | null;
   /** number of the newest line of a boot that is on disk; 0 when there is none */
   newestSeq(instanceId: string, boot: number): Promise<number>;
   read(instanceId: string, query: LogQuery, signal: AbortSignal): AsyncIterable<LogLine>;

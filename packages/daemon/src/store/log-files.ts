@@ -10,6 +10,8 @@ const ROTATE_BYTES = 8 * 1024 * 1024;
 const POSITION_TAIL_BYTES = 64 * 1024;
 /** Lines that wait for the disk; beyond this the oldest are dropped, and a line says how many. */
 const MAX_PENDING_BYTES = 4 * 1024 * 1024;
+/** So much that waits is a reason to take no more for a while. */
+const PRESSURE_BYTES = 256 * 1024;
 /** Lines that a follower may lag behind before it is cut off. */
 const MAX_FOLLOWER_LINES = 10_000;
 
@@ -46,6 +48,11 @@ export class LogFiles implements Logs {
     }
     for (const tell of book.followers) tell(line);
     this.#startWriting(instanceId, book);
+  }
+
+  pressure(instanceId: string): Promise<void> | null {
+    const pending = this.#books.get(instanceId)?.pendingBytes ?? 0;
+    return pending < PRESSURE_BYTES ? null : this.flush(instanceId);
   }
 
   async *read(instanceId: string, query: LogQuery, signal: AbortSignal): AsyncGenerator<LogLine> {

@@ -181,6 +181,7 @@ export class RaceWorld {
           append: (id) => void logged.add(id),
           delete: async (id) => void logged.delete(id),
           flush: async () => undefined,
+          pressure: () => null,
           newestSeq: async () => 0,
           read: async function* () {
             yield* [];

@@ -1,5 +1,6 @@
 import type { AegisEvent, EventBody } from "@aegis/protocol/event";
 import type { Store } from "./store.ts";
+import { TransitionCounts } from "./transition-counts.ts";
 
 const PAGE = 500;
 
@@ -9,6 +10,7 @@ type EventStore = Pick<Store, "appendEvent" | "eventsSince" | "newestEventSeq">;
 export class EventLog {
   readonly #store: EventStore;
   readonly #warn: (message: string) => void;
+  readonly counts = new TransitionCounts();
   readonly #followers = new Set<() => void>();
   #newestSeq: number;
 
@@ -31,6 +33,7 @@ export class EventLog {
       this.#warn(`the event ${body.type} could not be written down: ${String(error)}`);
       return;
     }
+    this.counts.see(body);
     for (const wake of this.#followers) wake();
   }
 

@@ -19,6 +19,9 @@ const Query = Compile(
   }),
 );
 
+/** For the description of the API: it is no route. */
+export const EXEC_UPGRADE = { method: "GET", url: "/v1/instances/:id/exec" };
+
 const fromClient: readonly FrameType[] = [FrameType.stdin, FrameType.stdinEnd, FrameType.resize, FrameType.signal];
 
 /** What a WebSocket may hold back before the command's output waits. */

@@ -13,8 +13,9 @@ import { makeApp } from "./app.ts";
 import { auditCalls } from "./audit-calls.ts";
 import { auditExecs } from "./audit-execs.ts";
 import type { App } from "./app.ts";
-import { ExecSocket } from "./exec-socket.ts";
+import { EXEC_UPGRADE, ExecSocket } from "./exec-socket.ts";
 import { GuestConnections } from "./guest-connections.ts";
+import { describeApi } from "./openapi/describe-api.ts";
 import { guestChildRoutes } from "./routes/guest-children.ts";
 import { guestSelfRoutes } from "./routes/guest-self.ts";
 import { previewRoutes } from "./routes/previews.ts";
@@ -49,6 +50,7 @@ export class GuestApi {
       idOf: (name) => deps.instances.peek(name)?.id ?? name,
       warn: deps.warn,
     });
+    describeApi(this.#app, "Aegis Guest API", [EXEC_UPGRADE], deps.warn);
     guestSelfRoutes(this.#app, deps, caller);
     guestChildRoutes(this.#app, deps, caller);
     workspaceRoutes(this.#app, deps.files, (request, name) => deps.instances.findChild(caller(request), name));

@@ -12,13 +12,15 @@ import type { WorkspaceFiles } from "../core/workspace-files.ts";
 import { makeApp } from "./app.ts";
 import { auditCalls } from "./audit-calls.ts";
 import { auditExecs } from "./audit-execs.ts";
-import { ExecSocket } from "./exec-socket.ts";
+import { EXEC_UPGRADE, ExecSocket } from "./exec-socket.ts";
+import { describeApi } from "./openapi/describe-api.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { daemonRoutes } from "./routes/daemon.ts";
 import type { DaemonControl } from "./routes/daemon.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { instanceIoRoutes } from "./routes/instance-io.ts";
 import { instanceRoutes } from "./routes/instances.ts";
+import { metricsRoute } from "./routes/metrics.ts";
 import { previewRoutes, publicUrlRoutes } from "./routes/previews.ts";
 import type { PublicAddress } from "./routes/previews.ts";
 import { secretRoutes } from "./routes/secrets.ts";
@@ -62,6 +64,7 @@ export async function serveHostApi(
     idOf: (name) => deps.instances.peek(name)?.id ?? name,
     warn: deps.warn,
   });
+  describeApi(app, "Aegis host API", [EXEC_UPGRADE], deps.warn);
   instanceRoutes(app, deps.instances);
   instanceIoRoutes(app, deps.instances, deps.logs);
   secretRoutes(app, deps.secrets, deps.rotateKey);
@@ -70,6 +73,7 @@ export async function serveHostApi(
   publicUrlRoutes(app, deps.publicAddress);
   daemonRoutes(app, deps.daemon, deps.events);
   auditRoutes(app, deps.auditLog, deps.instances);
+  metricsRoute(app, deps.instances, deps.events.counts);
   workspaceRoutes(app, deps.files, (_request, name) => deps.instances.find(name));
   const execSocket = new ExecSocket(
     (_request, name) => deps.instances.find(name),

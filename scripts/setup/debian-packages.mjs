@@ -22,6 +22,7 @@ const FOR_RUNNING = [
 const FOR_TESTS = [
   ["docker-registry", "docker-registry", "a registry to pull from"],
   ["chromium", "chromium", "the browser of the end-to-end test"],
+  ["curl", "curl", "runs the examples of the documentation"],
   ["busybox-static", "busybox", "a tiny image"],
   ["openssl", "openssl", "a certificate that nobody trusts"],
 ];

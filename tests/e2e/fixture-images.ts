@@ -18,6 +18,8 @@ export const IMAGES = {
   bare: "test/bare:1",
   /** the host's own bash, coreutils and grep on its glibc: no iproute2, no init, no package manager */
   glibc: "test/glibc:1",
+  /** busybox and the host's own curl */
+  curl: "test/curl:1",
   /** the Node that runs the tests, and nothing else */
   node: "test/node:1",
 } as const;
@@ -75,6 +77,12 @@ const layers: Record<FixtureImage, TestLayer> = {
     },
   },
   glibc: { fill: fillGlibc },
+  curl: {
+    async fill(folder) {
+      makeBusyboxRootfs(folder, { mapped: false });
+      await copyProgram(folder, "/usr/bin/curl", "bin/curl");
+    },
+  },
   node: { fill: (folder) => copyProgram(folder, process.execPath, "bin/node") },
 };
 

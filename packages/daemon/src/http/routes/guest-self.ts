@@ -8,9 +8,11 @@ import type { App } from "../app.ts";
 import type { CallerOf, GuestApiDeps } from "../guest-api.ts";
 import { NamedPort } from "./instance-io.ts";
 
-const ReleaseKeepalive = Type.Optional(
+/** a request without a body has the body null */
+const ReleaseKeepalive = Type.Union([
   Type.Object({ lease_id: Type.Optional(Type.String({ maxLength: 128 })) }, { additionalProperties: false }),
-);
+  Type.Null(),
+]);
 const OwnPort = Type.Pick(NamedPort, ["port"]);
 /** An instance that restarts itself over and over costs the whole machine. */
 const MIN_RESTART_MS = 5000;

@@ -74,6 +74,8 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     env: { [CLAW_CONFIG_ENV]: JSON.stringify(config) },
     workspace: around.workspace,
     pause_hook: PAUSE_HOOK,
+    // a bot that sleeps, or is changed, does not take the work and the sites along
+    orphans: "keep",
     exposes: [{ port: WEBHOOK_PORT, protocol: "tcp" }],
     ...bot,
     bindings: [telegram, access.binding],
@@ -87,6 +89,7 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
       max_expose_ports: MAX_CHILD_PORTS,
       allowed_bindings: [access.binding.name],
       allowed_workspaces: ["work-*"],
+      allowed_network: ["*"],
     },
   };
   return { create, secrets: [{ name: RELAY_KEY_SECRET, value: around.relayKey }, ...access.secrets] };

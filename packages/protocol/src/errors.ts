@@ -44,6 +44,8 @@ export interface ErrorBody {
   /** What happened, why, and how to fix it, in one or two sentences. */
   error: string;
   code: ErrorCode;
+  /** of a `capability_refused`: the field of the grant that does not allow it */
+  capability?: string;
 }
 
 /** The one error type that is meant for the person at the other end. Anything else that is thrown is a defect of ours. */

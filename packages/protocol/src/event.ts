@@ -1,3 +1,4 @@
+import type { CapabilityName } from "./capability.ts";
 import type { DiskStatus, InstanceState } from "./instance.ts";
 import type { NetworkProtocol } from "./network.ts";
 
@@ -33,7 +34,7 @@ export type EventBody =
       reason: string;
       more: number;
     }
-  | { type: "capability.refused"; instance_id: string; what: string; reason: string }
+  | { type: "capability.refused"; instance_id: string; what: string; capability: CapabilityName; reason: string }
   | { type: "secret.changed"; name: string; action: "set" | "deleted" }
   | ({ type: "disk.low"; advice: string } & Omit<DiskStatus, "low">)
   | ({ type: "disk.ok" } & Omit<DiskStatus, "low">);

@@ -15,6 +15,10 @@ export type IdlePolicy = "default" | "leases_only";
 export const RestartPolicy = Type.Enum(["no", "on-failure", "always"]);
 export type RestartPolicy = "no" | "on-failure" | "always";
 
+/** What becomes of an instance's children, on all levels below, when it ends: `stop` ends them too. A pause is no end. */
+export const OrphanPolicy = Type.Enum(["stop", "keep"]);
+export type OrphanPolicy = "stop" | "keep";
+
 export const DriverName = Type.Enum(["container", "fake"]);
 export type DriverName = "container" | "fake";
 
@@ -28,6 +32,9 @@ const Env = Type.Record(Type.String({ pattern: "^[a-zA-Z_][a-zA-Z0-9_]*$" }), Ty
   additionalProperties: false,
 });
 const Seconds = Type.Union([Type.Number({ minimum: 0.1, maximum: 31_536_000 }), Type.Null()]);
+
+/** counted from the creation; null is no end */
+const Lifetime = Type.Union([Type.Integer({ minimum: 1, maximum: 31_536_000 }), Type.Null()]);
 
 const hookFields = {
   /** run inside, like an exec */
@@ -87,6 +94,9 @@ const specFields = {
   pause_after_idle_s: Type.Optional(Seconds),
   stop_after_paused_s: Type.Optional(Seconds),
   restart: Type.Optional(RestartPolicy),
+  /** when it is over the instance is stopped for good: nothing starts it again */
+  lifetime_s: Type.Optional(Lifetime),
+  orphans: Type.Optional(OrphanPolicy),
   pause_hook: Type.Optional(PauseHook),
   capabilities: Type.Optional(Capabilities),
   read_only_root: Type.Optional(Type.Boolean()),
@@ -124,6 +134,8 @@ export const UpdateInstance = Type.Object(
     pause_after_idle_s: Type.Optional(Seconds),
     stop_after_paused_s: Type.Optional(Seconds),
     restart: Type.Optional(RestartPolicy),
+    lifetime_s: Type.Optional(Lifetime),
+    orphans: Type.Optional(OrphanPolicy),
     pause_hook: Type.Optional(Type.Union([PauseHook, Type.Null()])),
     /** larger than before only; from the next boot on */
     disk_mb: Type.Optional(DiskMb),
@@ -135,6 +147,32 @@ export type UpdateInstance = Static<typeof UpdateInstance>;
 /** Body of `POST .../pause`. With `force` the workload's pause hook has no say. */
 export const PauseRequest = Type.Object({ force: Type.Optional(Type.Boolean()) }, { additionalProperties: false });
 export type PauseRequest = Static<typeof PauseRequest>;
+
+const Amounts = Type.Object({
+  instances: Type.Integer(),
+  memory_mb: Type.Integer(),
+  vcpus: Type.Number(),
+  disk_mb: Type.Integer(),
+});
+
+/** What an instance and all below it come to. */
+export const TreeView = Type.Object({
+  /** below it: what exists, stopped ones included */
+  used: Amounts,
+  /** what it may still hand out: the least of its own budget and those above it */
+  left: Amounts,
+  children: Type.Integer(),
+  children_left: Type.Integer(),
+  /** of itself and all below it that run or are paused */
+  stats: Type.Object({
+    memory_bytes: Type.Integer(),
+    cpu_ms: Type.Integer(),
+    processes: Type.Integer(),
+    /** of those whose backend can tell */
+    disk_bytes: Type.Integer(),
+  }),
+});
+export type TreeView = Static<typeof TreeView>;
 
 export const Endpoint = Type.Object({
   guest_port: Port,
@@ -209,6 +247,10 @@ export const InstanceView = Type.Object({
   restart: RestartPolicy,
   /** when the restart policy starts it again; null when it does not */
   restart_at: Nullable(Type.String()),
+  lifetime_s: Nullable(Type.Integer()),
+  /** when it is stopped for good: with its own lifetime, or with that of one above it; null: never */
+  expires_at: Nullable(Type.String()),
+  orphans: OrphanPolicy,
   pause_hook: Nullable(PauseHook),
   memory_mb: Type.Integer(),
   disk_mb: Type.Integer(),
@@ -216,6 +258,8 @@ export const InstanceView = Type.Object({
   network: NetworkPolicy,
   driver: DriverName,
   parent_id: Nullable(Type.String()),
+  /** as granted; what is above it may allow less */
+  capabilities: Capabilities,
   created_at: Type.String(),
   last_active_at: Type.String(),
   stopped_at: Nullable(Type.String()),
@@ -236,6 +280,8 @@ export const InstanceView = Type.Object({
   event_seq: Type.Optional(Type.Integer()),
   /** with what was used of them; not in lists */
   bindings: Type.Optional(Type.Array(BindingView)),
+  /** not in lists */
+  tree: Type.Optional(TreeView),
 });
 export type InstanceView = Static<typeof InstanceView>;
 

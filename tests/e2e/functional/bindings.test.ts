@@ -30,6 +30,7 @@ describe("bindings", () => {
         allowed_images: ["*"],
         max_memory_mb: 64,
         max_vcpus: 1,
+        allowed_network: ["*"],
         allowed_bindings: ["llm"],
       },
       bindings: [

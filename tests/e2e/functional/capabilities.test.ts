@@ -13,6 +13,7 @@ const GRANT: Capabilities = {
   max_memory_mb: 64,
   max_vcpus: 0.5,
   max_expose_ports: 1,
+  allowed_network: ["*"],
   allowed_secrets: ["TEAM_*"],
   allowed_workspaces: ["shared-*"],
 };

@@ -13,6 +13,7 @@ const MAY_SPAWN = {
   max_memory_mb: 128,
   max_vcpus: 1,
   max_expose_ports: 2,
+  allowed_network: ["*"],
 };
 
 describe("the Guest API, from inside", () => {

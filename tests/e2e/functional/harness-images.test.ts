@@ -98,6 +98,7 @@ describe("the glibc image", () => {
       allowed_images: ["*"],
       max_memory_mb: 64,
       max_vcpus: 1,
+      allowed_network: ["*"],
     };
     box = (await aegis.boot({ command: ["sleep", "infinity"], capabilities })).id;
   });

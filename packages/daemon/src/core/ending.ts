@@ -30,3 +30,14 @@ export async function endOfProcess(machine: Machine, exit: ProcessExit, journal:
     ? { state: "failed", exitCode: exit.code, failure: OUT_OF_MEMORY }
     : { state: "stopped", exitCode: exit.code };
 }
+
+/** It ended while there was no daemon. @returns whether it is to be started again, and what to say of its end */
+export function endUnseen(
+  { record, seen }: Pick<InstanceJournal, "record" | "seen">,
+  hostBootNow: string,
+): { again: boolean; why: string } {
+  const rebooted = seen.hostBoot !== null && seen.hostBoot !== hostBootNow;
+  const meantToRun = record.enabled && seen.wanted === "running";
+  const again = meantToRun && (seen.state === "starting" || rebooted || record.spec.restart !== "no");
+  return { again, why: rebooted ? "the host was started anew" : "its machine was gone when the daemon came back" };
+}

@@ -125,6 +125,14 @@ export class InstanceJournal {
     this.#deps.events.emit({ type: "instance.updated", instance_id, handle, fields: Object.keys(spec) });
   }
 
+  /** @throws AegisError `disk_full`, and then nothing is changed */
+  setGrant(grant: Capabilities): void {
+    this.#deps.store.updateRecord({ ...this.record, grant });
+    this.record.grant = grant;
+    const { id: instance_id, handle } = this.record;
+    this.#deps.events.emit({ type: "instance.updated", instance_id, handle, fields: ["capabilities"] });
+  }
+
   setEnabled(enabled: boolean): void {
     if (this.record.enabled === enabled) return;
     this.record.enabled = enabled;

@@ -5,6 +5,7 @@ import type {
   EndpointProtocol,
   IdlePolicy,
   InstanceState,
+  OrphanPolicy,
   PauseHook,
   RestartPolicy,
 } from "@aegis/protocol/instance";
@@ -29,6 +30,10 @@ export interface InstanceSpec {
   pause_after_idle_s: number | null;
   stop_after_paused_s: number | null;
   restart: RestartPolicy;
+  /** from its creation; null: no end */
+  lifetime_s: number | null;
+  /** what becomes of its children when it ends */
+  orphans: OrphanPolicy;
   pause_hook: PauseHook | null;
   read_only_root: boolean;
   network: NetworkPolicy;
@@ -70,6 +75,8 @@ export interface Observation {
   restartAt: string | null;
   /** the workload agreed to a pause and has not been told yet that it is over; `token` is what it answered */
   agreed: { token: string | null } | null;
+  /** it has ended, and its children, which end with it, perhaps not yet */
+  endsBelow: boolean;
 }
 
 /** Before the first boot. */
@@ -86,6 +93,7 @@ export const newObservation = (now: string): Observation => ({
   hostBoot: null,
   restartAt: null,
   agreed: null,
+  endsBelow: false,
 });
 
 export interface EndpointRecord {

@@ -44,6 +44,8 @@ export function toSpec(
     pause_after_idle_s: or(body.pause_after_idle_s, DEFAULT_PAUSE_AFTER_IDLE_S),
     stop_after_paused_s: or(body.stop_after_paused_s, DEFAULT_STOP_AFTER_PAUSED_S),
     restart: body.restart ?? "no",
+    lifetime_s: body.lifetime_s ?? null,
+    orphans: body.orphans ?? "stop",
     pause_hook: checkedHook(body.pause_hook ?? null),
     read_only_root: body.read_only_root ?? false,
     network: checkedNetwork(body.network ?? OPEN_NETWORK),

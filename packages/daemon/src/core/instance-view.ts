@@ -8,6 +8,8 @@ export interface ViewParts {
   leases: Lease[];
   connections: number;
   lastActiveAt: string;
+  /** ms since the epoch */
+  expiresAt: number | null;
   secretKeys: string[];
   stats: InstanceStats | null;
 }
@@ -32,6 +34,9 @@ export function toInstanceView(parts: ViewParts): InstanceView {
     stop_after_paused_s: spec.stop_after_paused_s,
     restart: spec.restart,
     restart_at: observation.restartAt,
+    lifetime_s: spec.lifetime_s,
+    expires_at: parts.expiresAt === null ? null : new Date(parts.expiresAt).toISOString(),
+    orphans: spec.orphans,
     pause_hook: spec.pause_hook,
     memory_mb: spec.memory_mb,
     disk_mb: spec.disk_mb,
@@ -39,6 +44,7 @@ export function toInstanceView(parts: ViewParts): InstanceView {
     network: spec.network,
     driver: spec.driver,
     parent_id: record.parentId,
+    capabilities: record.grant,
     created_at: record.createdAt,
     last_active_at: parts.lastActiveAt,
     stopped_at: observation.stoppedAt,

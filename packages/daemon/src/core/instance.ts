@@ -6,6 +6,7 @@ import type {
   EndpointProtocol,
   ExecRequest,
   InstanceState,
+  InstanceStats,
   InstanceView,
   UpdateInstance,
 } from "@aegis/protocol/instance";
@@ -31,7 +32,23 @@ import { secretNames } from "./secret-env.ts";
 import type { Store, StoredInstance } from "./store.ts";
 import { STOP_GRACE_MS } from "./transitions.ts";
 
-export interface InstanceDeps extends Omit<LifecycleDeps, "onStream" | "onBootOver"> {
+/** What those above an instance have to say about it. */
+export interface FamilyRules {
+  /** @throws AegisError when the instance may not run now */
+  checkStart(instance: Instance): void;
+  /** its end is that of others below it */
+  takesAlong(instance: Instance): boolean;
+  /** a run is over, or a boot that came to nothing */
+  onDown(instance: Instance): void;
+  /** when the instance has to end at the latest, in ms since the epoch; null: never */
+  expiryOf(instance: Instance): number | null;
+}
+
+export interface InstanceDeps extends Omit<
+  LifecycleDeps,
+  "onStream" | "onBootOver" | "checkStart" | "takesAlong" | "onDown"
+> {
+  family: FamilyRules;
   store: Store;
   events: EventLog;
   ingress: Ingress;
@@ -55,6 +72,9 @@ export class Instance {
     this.#life = new Lifecycle(this.#journal, {
       ...deps,
       onBootOver: () => this.leases.releaseAllOf(this.id),
+      checkStart: () => deps.family.checkStart(this),
+      takesAlong: () => deps.family.takesAlong(this),
+      onDown: () => deps.family.onDown(this),
       onStream: async (request, reverse) => deps.onReverseStream(this, request, await reverse.accept()),
     });
     this.leases = new LeaseBook(this.id, stored.leases, {
@@ -77,6 +97,18 @@ export class Instance {
   get state(): InstanceState {
     return this.#life.state;
   }
+  /** nothing of it runs */
+  get down(): boolean {
+    return this.state === "stopped" || this.state === "failed";
+  }
+  /** nothing of it runs, and nothing will by itself */
+  get atRest(): boolean {
+    return this.down && this.#journal.seen.restartAt === null;
+  }
+  /** it ended, and what ends with it may still run */
+  get endsBelow(): boolean {
+    return this.#journal.seen.endsBelow;
+  }
   /** generation of the newest boot */
   get boot(): number {
     return this.#journal.seen.boot;
@@ -90,6 +122,7 @@ export class Instance {
       leases: this.leases.list(),
       connections: this.#connections,
       lastActiveAt: this.#life.lastActiveAt,
+      expiresAt: this.#deps.family.expiryOf(this),
       secretKeys: [...secretNames(this.record.spec.secrets, this.#deps.secrets).keys()],
       stats: null,
     });
@@ -97,14 +130,23 @@ export class Instance {
 
   /** The view with what the kernel says of the machine right now. */
   async inspect(): Promise<InstanceView> {
-    const stats = (await this.#life.machine?.stats().catch(() => null)) ?? null;
     return {
       ...this.view(),
-      stats,
+      stats: await this.stats(),
       power_history: this.#journal.power.list(),
       event_seq: this.#deps.events.newestSeq,
       bindings: this.#deps.bindings.views(this.record),
     };
+  }
+
+  /** What was to end with it has ended. */
+  belowEnded(): void {
+    if (this.endsBelow) this.#journal.note({ endsBelow: false });
+  }
+
+  /** Null when there is no machine. */
+  async stats(): Promise<InstanceStats | null> {
+    return (await this.#life.machine?.stats().catch(() => null)) ?? null;
   }
 
   /** Says `starting` at once; the promise settles when the workload runs or the boot has failed. Enables. Idempotent. */
@@ -186,6 +228,11 @@ export class Instance {
 
   setSecrets(secrets: string[]): void {
     this.#journal.setSecrets(secrets);
+  }
+
+  /** @throws AegisError `disk_full`, and then nothing is changed */
+  setGrant(grant: Capabilities): void {
+    this.#journal.setGrant(grant);
   }
 
   /** Counts as a connection until the returned function is called. */

@@ -1,9 +1,18 @@
 import { randomBytes } from "node:crypto";
-import type { CreateInstance, ExposeRequest, InstanceState, SpawnInstance } from "@aegis/protocol/instance";
+import type {
+  CreateInstance,
+  Endpoint,
+  ExposeRequest,
+  InstanceState,
+  InstanceView,
+  SpawnInstance,
+} from "@aegis/protocol/instance";
 import type { Capabilities } from "@aegis/protocol/capability";
 import { AegisError } from "@aegis/protocol/errors";
-import { checkExposedPorts, checkSpawn } from "./capabilities.ts";
-import type { Machine } from "./driver.ts";
+import { checkedGrant } from "./checked-grant.ts";
+import { Family } from "./family.ts";
+import { Grants } from "./grants.ts";
+import { HouseRules } from "./house-rules.ts";
 import { claimsOf } from "./image-use.ts";
 import { Instance } from "./instance.ts";
 import type { InstanceDeps } from "./instance.ts";
@@ -13,8 +22,15 @@ import { toExposes, toSpec } from "./instance-spec.ts";
 import type { SpecDefaults } from "./instance-spec.ts";
 import { bindingSecrets, secretNames } from "./secret-env.ts";
 import { clearRemains } from "./remains.ts";
-import { childDefaults, handedDown, refuseHostPath, refusePublicPort } from "./spawn-limits.ts";
-import { refuseUnknownBindings, refuseWiderNetwork } from "./spawn-limits.ts";
+import { Orphans } from "./orphans.ts";
+import { Reconciliation } from "./reconciliation.ts";
+import { RefusalLog } from "./refusal-log.ts";
+import { Spawning } from "./spawning.ts";
+import type { Rights } from "./spawning.ts";
+import type { StoredInstance } from "./store.ts";
+import { treeView } from "./tree-view.ts";
+
+export type InstancesDeps = Omit<InstanceDeps, "family">;
 
 export interface InstancesOptions {
   defaults: SpecDefaults;
@@ -24,75 +40,65 @@ export interface InstancesOptions {
 
 /** How far what a next daemon finds may be behind, in ms. */
 const SAVE_MS = 2000;
-const PARALLEL_STARTS = 3;
 
 /** Every instance of this daemon, and the rules that concern more than one of them. */
 export class Instances {
-  readonly #deps: InstanceDeps;
+  readonly #deps: InstancesDeps;
   readonly #defaults: SpecDefaults;
   readonly #refuseWhenFull: () => void;
   readonly #byId = new Map<string, Instance>();
+  readonly #family = new Family(this.#byId);
+  readonly #orphans = new Orphans(this.#family);
+  readonly #grants: Grants;
+  readonly #rules: HouseRules;
+  readonly #spawning: Spawning;
   #saving: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(deps: InstanceDeps, options: InstancesOptions) {
+  constructor(deps: InstancesDeps, options: InstancesOptions) {
     this.#deps = deps;
     this.#defaults = options.defaults;
     this.#refuseWhenFull = options.refuseWhenFull;
+    const refusals = new RefusalLog(deps.events);
+    this.#grants = new Grants(this.#family, refusals);
+    this.#rules = new HouseRules({
+      family: this.#family,
+      orphans: this.#orphans,
+      grants: this.#grants,
+      warn: deps.warn,
+    });
+    this.#spawning = new Spawning({
+      family: this.#family,
+      store: deps.store,
+      refusals,
+      defaults: options.defaults,
+      add: (...child) => this.#add(...child),
+    });
   }
 
   /** After a start of the daemon: takes up the machines that still run and the ports that were open. Deletes no record. */
   async reconcile(): Promise<void> {
     for (const stored of this.#deps.store.loadInstances()) {
-      this.#byId.set(stored.record.id, new Instance(stored, this.#deps));
+      this.#byId.set(stored.record.id, this.#make(stored));
     }
-    const { images, warn } = this.#deps;
+    const { driver, images, store, warn } = this.#deps;
     await images
       .keep(() => [this.#defaults.imageRef, ...this.list().flatMap(claimsOf)])
       .catch((error: unknown) => warn(`which images are in use could not be written down: ${String(error)}`));
-    const machines = await this.#deps.driver.adopt();
-    if (machines.length > 0 && this.#deps.store.isNew()) throw stateLost(machines.length);
-    const adopted = new Set<string>();
-    for (const machine of machines) {
-      const instance = this.#byId.get(machine.instanceId);
-      if (instance?.boot !== machine.boot) continue;
-      adopted.add(instance.id);
-      // Not waited for: whoever comes meanwhile queues behind it, and a harness that hangs holds up nobody else.
-      this.#inBackground(instance, instance.adopt(machine));
-    }
-    await Promise.all(
-      machines.filter(({ instanceId }) => !adopted.has(instanceId)).map((machine) => this.#end(machine)),
-    );
-    const gone = [...this.#byId.values()].filter(({ id }) => !adopted.has(id));
-    const again = gone.filter((instance) => instance.settleWithoutMachine());
+    const reconciliation = new Reconciliation({
+      driver,
+      warn,
+      instances: this.#byId,
+      orphans: this.#orphans,
+      isNew: store.isNew(),
+      onDown: (instance) => this.#rules.onDown(instance),
+      isClosed: () => this.#closed,
+    });
+    const again = await reconciliation.settle();
     await Promise.all([...this.#byId.values()].map((instance) => instance.endpoints.reopen()));
-    void this.#startAll(again);
+    void reconciliation.startAll(again);
     void this.#clearRemains();
     this.#saving = setInterval(() => this.#save(), SAVE_MS).unref();
-  }
-
-  /** A machine that nobody wants. */
-  async #end(machine: Machine): Promise<void> {
-    try {
-      await machine.kill();
-      await machine.remove();
-    } catch (error) {
-      this.#deps.warn(
-        `a machine of ${machine.instanceId} that belongs to nobody could not be removed: ${String(error)}`,
-      );
-    }
-  }
-
-  /** What ran before the host went down; a few at a time, so that all of them do not take the machine's breath away. */
-  async #startAll(instances: Instance[]): Promise<void> {
-    const waiting = [...instances];
-    const startSome = async (): Promise<void> => {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        if (next.state !== "starting" || next.removed || this.#closed) continue;
-        await next.start("it ran before the host or the daemon went down").catch(this.#onBootError(next));
-      }
-    };
-    await Promise.all(Array.from({ length: PARALLEL_STARTS }, startSome));
   }
 
   async #clearRemains(): Promise<void> {
@@ -100,7 +106,15 @@ export class Instances {
   }
 
   #save(): void {
-    for (const instance of this.#byId.values()) instance.save();
+    for (const instance of this.#byId.values()) {
+      instance.save();
+      if (!instance.atRest && this.#rules.isOver(instance))
+        this.#inBackground(instance, this.stop(instance, "its lifetime is over"));
+    }
+  }
+
+  #make(stored: StoredInstance): Instance {
+    return new Instance(stored, { ...this.#deps, family: this.#rules });
   }
 
   #inBackground(instance: Instance, work: Promise<void>): void {
@@ -140,40 +154,32 @@ export class Instances {
     const existing = body.handle === undefined ? undefined : this.peek(body.handle);
     if (existing !== undefined) return { instance: this.#startAgain(existing, body), created: false };
     const spec = toSpec(body, body.bindings ?? [], this.#defaults);
-    return { instance: await this.#add(body, spec, null), created: true };
+    return { instance: await this.#add(body, spec, null, () => undefined), created: true };
   }
 
   /**
-   * Creates a child as the parent's grant allows.
+   * Creates a child as the parent's grant, and those above it, allow.
    * @throws AegisError `capability_refused` with the reason, and what {@link create} throws
    */
   async spawn(parent: Instance, body: SpawnInstance): Promise<Instance> {
     if (parent.removed) throw notFound(parent.id);
-    const wanted = body.bindings ?? [];
-    const bindings = handedDown(parent, wanted);
-    const spec = toSpec(childDefaults(parent, body), bindings, this.#defaults);
-    const request = {
-      spec,
-      capabilities: body.capabilities ?? {},
-      exposedPorts: toExposes(body).length,
-      bindingNames: wanted,
-    };
-    try {
-      checkSpawn(parent.record.grant, this.childrenOf(parent).length, request);
-      refuseHostPath(spec.workspace);
-      refusePublicPort(toExposes(body));
-      refuseUnknownBindings(parent, wanted);
-      refuseWiderNetwork(parent, spec.network);
-    } catch (error) {
-      if (error instanceof AegisError) this.#refused(parent, "spawn", error);
-      throw error;
-    }
-    if (body.handle !== undefined && this.peek(body.handle) !== undefined) throw handleTaken(body.handle);
-    return this.#add(body, spec, parent);
+    return this.#spawning.spawn(parent, body);
   }
 
   childrenOf(parent: Instance): Instance[] {
     return this.list({ parentId: parent.id });
+  }
+
+  /** What the instance may still do, of what it was granted. */
+  rightsOf(instance: Instance): Rights {
+    return this.#spawning.rightsOf(instance);
+  }
+
+  /** Everything about one, with what it and all below it come to. */
+  async inspect(instance: Instance): Promise<InstanceView> {
+    const parts = { family: this.#family, store: this.#deps.store };
+    const [view, tree] = await Promise.all([instance.inspect(), treeView(instance, this.rightsOf(instance), parts)]);
+    return { ...view, tree };
   }
 
   /** A child of `parent`, or 404 as if it did not exist. */
@@ -184,42 +190,38 @@ export class Instances {
   }
 
   /** Opens a port because a process inside asked; counted against the grant that the instance lives under. */
-  async exposeFromInside(
-    instance: Instance,
-    request: ExposeRequest,
-  ): Promise<ReturnType<Instance["endpoints"]["list"]>[number]> {
-    const { parentId, grant } = instance.record;
-    const limit = parentId === null ? grant : this.find(parentId).record.grant;
-    return instance.endpoints.expose(request, (ports) => {
-      try {
-        checkExposedPorts(limit, ports);
-        refusePublicPort([request]);
-      } catch (error) {
-        if (error instanceof AegisError) this.#refused(instance, "expose", error);
-        throw error;
-      }
-    });
+  async exposeFromInside(instance: Instance, request: ExposeRequest): Promise<Endpoint> {
+    return this.#spawning.expose(instance, request);
   }
 
-  /** Children first: they do not outlive what made them. */
+  /**
+   * Gives the instance another grant, at once: what is below it can do no more than that from now on.
+   * @throws AegisError `capability_refused` for more than its parent may give, `invalid_request` for entries that mean nothing
+   */
+  async grant(instance: Instance, capabilities: Capabilities): Promise<void> {
+    if (instance.removed) throw notFound(instance.id);
+    await this.#grants.replace(instance, checkedGrant(capabilities));
+  }
+
+  /** With its children, unless it keeps them: they do not outlive what made them. */
   async stop(instance: Instance, reason = "stopped by request"): Promise<void> {
-    await Promise.all([
-      ...this.childrenOf(instance).map((child) => this.stop(child, "its parent was stopped")),
-      instance.stop(reason),
-    ]);
+    await this.#endWithChildren(instance, "its parent was stopped", () => instance.stop(reason));
   }
 
   async disable(instance: Instance): Promise<void> {
-    await Promise.all([
-      ...this.childrenOf(instance).map((child) => this.stop(child, "its parent was disabled")),
-      instance.disable(),
-    ]);
+    await this.#endWithChildren(instance, "its parent was disabled", () => instance.disable());
+  }
+
+  /** Not one after the other: each may take its grace. Whom the parent makes in its last moments ends after it. */
+  async #endWithChildren(instance: Instance, why: string, end: () => Promise<void>): Promise<void> {
+    await Promise.all([this.#orphans.endBelow(instance, why), end()]);
+    await this.#orphans.endBelow(instance, why);
   }
 
   async restart(instance: Instance): Promise<void> {
-    const children = this.childrenOf(instance).map((child) => this.stop(child, "its parent was restarted"));
-    const stopped = Promise.all(children);
-    await Promise.all([stopped, instance.restart("restarted by request", async () => void (await stopped))]);
+    const endBelow = (): Promise<void> => this.#orphans.endBelow(instance, "its parent was restarted");
+    const ended = endBelow();
+    await Promise.all([ended, instance.restart("restarted by request", () => ended.then(endBelow))]);
   }
 
   /**
@@ -230,21 +232,26 @@ export class Instances {
   async replace(instance: Instance, body: CreateInstance): Promise<void> {
     const wanted = toSpec(body, body.bindings ?? [], this.#defaults);
     const spec = { ...wanted, disk_mb: Math.max(wanted.disk_mb, instance.record.spec.disk_mb) };
+    const grant = checkedGrant(body.capabilities);
     const exposes = toExposes(body);
     if (spec.workspace !== null) this.#deps.workspaces.check(spec.workspace);
     this.#checkSecrets(spec);
+    this.#grants.checkSpec(instance, spec, "replace");
+    this.#grants.checkGrant(instance, grant, "replace");
     const surplus = instance.endpoints
       .list()
       .filter(({ guest_port }) => !exposes.some(({ port }) => port === guest_port));
     for (const expose of exposes) await instance.endpoints.expose(expose);
     for (const { guest_port } of surplus) await instance.endpoints.unexpose(guest_port);
-    await Promise.all(this.childrenOf(instance).map((child) => this.stop(child, "its parent was stopped")));
-    await instance.replace(spec, body.capabilities ?? {});
+    await this.#endWithChildren(instance, "its parent was stopped", () => instance.replace(spec, grant));
+    await this.#grants.enforceBelow(instance);
   }
 
   /** @throws AegisError `secret_not_found` */
   setSecrets(instance: Instance, secrets: string[]): void {
-    this.#checkSecrets({ ...instance.record.spec, secrets });
+    const spec = { ...instance.record.spec, secrets };
+    this.#checkSecrets(spec);
+    this.#grants.checkSpec(instance, spec, "secrets");
     instance.setSecrets(secrets);
   }
 
@@ -268,20 +275,30 @@ export class Instances {
   #startAgain(existing: Instance, body: CreateInstance): Instance {
     if (existing.state !== "stopped" && existing.state !== "failed") throw handleTaken(existing.handle);
     const added = body.secrets ?? [];
-    if (added.length > 0) existing.setSecrets([...new Set([...existing.record.spec.secrets, ...added])]);
+    if (added.length > 0) this.setSecrets(existing, [...new Set([...existing.record.spec.secrets, ...added])]);
     this.#boot(existing, "started by request");
     return existing;
   }
 
-  async #add(body: CreateInstance | SpawnInstance, spec: InstanceSpec, parent: Instance | null): Promise<Instance> {
+  /** @param reserve runs in the transaction that writes the row: when it throws, there is none */
+  async #add(
+    body: CreateInstance | SpawnInstance,
+    spec: InstanceSpec,
+    parent: Instance | null,
+    reserve: () => void,
+  ): Promise<Instance> {
+    if (body.handle !== undefined && this.peek(body.handle) !== undefined) throw handleTaken(body.handle);
     this.#refuseWhenFull();
     const exposes = toExposes(body);
     if (spec.workspace !== null) this.#deps.workspaces.check(spec.workspace);
     this.#checkSecrets(spec);
-    const record = this.#newRecord(body.handle, spec, body.capabilities ?? {}, parent);
+    const record = this.#newRecord(body.handle, spec, checkedGrant(body.capabilities), parent);
     const observation = newObservation(record.createdAt);
-    this.#deps.store.insertInstance(record, observation);
-    const instance = new Instance({ record, observation, endpoints: [], leases: [], power: [] }, this.#deps);
+    this.#deps.store.transaction(() => {
+      reserve();
+      this.#deps.store.insertInstance(record, observation);
+    });
+    const instance = this.#make({ record, observation, endpoints: [], leases: [], power: [] });
     this.#byId.set(instance.id, instance);
     this.#deps.events.emit({
       type: "instance.created",
@@ -336,23 +353,12 @@ export class Instances {
     }
     for (const name of bindingSecrets(spec)) if (!known.has(name)) throw secretMissing(name);
   }
-
-  #refused(instance: Instance, what: string, error: AegisError): void {
-    this.#deps.events.emit({ type: "capability.refused", instance_id: instance.id, what, reason: error.message });
-  }
 }
 
 function rank(instance: Instance): number {
   if (!instance.record.enabled) return 5;
   return { running: 0, starting: 1, paused: 2, stopped: 3, failed: 4 }[instance.state];
 }
-
-/** Every machine was written down before it was made. */
-const stateLost = (machines: number) =>
-  new AegisError(
-    "internal",
-    `The state file data/aegis.db knows of no instance, but ${machines} of this home run: it was lost. Nothing was ended or deleted: restore it from a backup, or restart the host to start empty.`,
-  );
 
 const notFound = (idOrHandle: string) =>
   new AegisError("instance_not_found", `There is no instance ${idOrHandle}. See: aegis instance list`);

@@ -28,6 +28,12 @@ export interface LifecycleDeps extends BootDeps {
   hostBoot: string;
   /** a boot is over, and all that its processes had asked for */
   onBootOver: () => void;
+  /** @throws AegisError when the instance may not run now */
+  checkStart: () => void;
+  /** its end is that of others below it */
+  takesAlong: () => boolean;
+  /** the instance has become stopped or failed */
+  onDown: () => void;
 }
 
 /** @param signal aborts when the machine cannot be had: nobody waits for the result any more */
@@ -298,9 +304,10 @@ export class Lifecycle {
 
   // --- transitions, inside the queue --------------------------------------------------------------------------------
 
-  #start(reason: string): Promise<void> {
+  async #start(reason: string): Promise<void> {
     this.#refuseRemoved();
     if (this.state === "stopped" || this.state === "failed") {
+      this.#deps.checkStart();
       this.#journal.transition({ state: "starting", failure: null, wanted: "running", restartAt: null }, reason);
     }
     return this.#queue.run(() => this.#transitions.wake(reason));
@@ -310,6 +317,11 @@ export class Lifecycle {
 
   #restart(): void {
     if (this.removed || !this.#record.enabled || (this.state !== "stopped" && this.state !== "failed")) return;
+    try {
+      this.#deps.checkStart();
+    } catch (error) {
+      return this.#journal.transition({ restartAt: null }, `not started again: ${String(error)}`);
+    }
     this.#start(`restart policy ${this.#record.spec.restart}`).catch((error: unknown) => {
       // what a boot failed of is in the instance's state
       if (!(error instanceof AegisError)) this.#deps.warn(`${this.#record.id}: ${String(error)}`);

@@ -1,46 +1,48 @@
-import { AegisError } from "@aegis/protocol/errors";
+import type { Capabilities } from "@aegis/protocol/capability";
 import type { ExposeRequest, SpawnInstance } from "@aegis/protocol/instance";
-import { networkCovers, type NetworkPolicy } from "@aegis/protocol/network";
-import type { Instance } from "./instance.ts";
-import type { StoredBinding } from "./instance-record.ts";
+import { refuse } from "./capability-refusal.ts";
+import { DEFAULT_DISK_MB } from "./instance-spec.ts";
+import { widestNetwork } from "./network-rule.ts";
+import type { InstanceSpec, StoredBinding } from "./instance-record.ts";
+import type { TreeAmounts } from "./tree-budget.ts";
 
-/** What a child gets when it does not say: the usual memory, or all that the grant allows, and its parent's network. */
-export const childDefaults = (parent: Instance, body: SpawnInstance): SpawnInstance => ({
-  ...body,
-  memory_mb: body.memory_mb ?? Math.min(512, parent.record.grant.max_memory_mb ?? 512),
-  network: body.network ?? parent.record.spec.network,
-});
+const USUAL = { memory_mb: 512, vcpus: 1, disk_mb: DEFAULT_DISK_MB };
+/** Less than this is asked by nobody: where less is left, the child is refused. */
+const LEAST = { memory_mb: 16, vcpus: 0.1, disk_mb: 64 };
 
-export function refuseHostPath(workspace: string | null): void {
-  if (workspace?.startsWith("/") !== true) return;
-  throw new AegisError("capability_refused", "An instance may name a workspace, never a host path.");
+/**
+ * What a child gets when it does not say: the usual amount, or all that is allowed and left when that is less.
+ * @param left what is left of the tightest budget that the child will count against
+ */
+export function childDefaults(grant: Capabilities, left: TreeAmounts): Partial<SpawnInstance> {
+  const { max_memory_mb = 0, max_vcpus = 0, max_lifetime_s = 0 } = grant;
+  return {
+    memory_mb: Math.max(LEAST.memory_mb, Math.floor(Math.min(USUAL.memory_mb, max_memory_mb, left.memory_mb))),
+    vcpus: Math.max(LEAST.vcpus, Math.min(USUAL.vcpus, max_vcpus, left.vcpus)),
+    disk_mb: Math.max(LEAST.disk_mb, Math.floor(Math.min(USUAL.disk_mb, left.disk_mb))),
+    network: widestNetwork(grant.allowed_network ?? []),
+    ...(max_lifetime_s > 0 && { lifetime_s: max_lifetime_s }),
+  };
 }
 
-/** What a child stores of the parent's bindings: what they lead to is the owner's, and looked up there. */
-export const handedDown = (parent: Instance, wanted: readonly string[]): StoredBinding[] =>
-  parent.record.spec.bindings
-    .filter(({ name }) => wanted.includes(name))
-    .map((binding) => ({ ...binding, inherited: true }));
-
-export function refuseUnknownBindings(parent: Instance, wanted: string[]): void {
-  const own = new Set(parent.record.spec.bindings.map(({ name }) => name));
-  const missing = wanted.find((name) => !own.has(name));
-  if (missing === undefined) return;
-  throw new AegisError("capability_refused", `This instance has no binding ${missing} that it could pass on.`);
+/**
+ * What a child stores of its parent's bindings: what they lead to is the owner's, and looked up there.
+ * @throws CapabilityRefusal for a name that there is not
+ */
+export function handedDown(parent: InstanceSpec, wanted: readonly string[]): StoredBinding[] {
+  return wanted.map((name) => {
+    const own = parent.bindings.find((binding) => binding.name === name);
+    if (own !== undefined) return { ...own, inherited: true };
+    return refuse("allowed_bindings", `This instance has no binding ${name} that it could pass on`);
+  });
 }
 
 /** A port of the host's is the host's to choose: else a guest could sit down where another program wants to listen. */
 export function refusePublicPort(exposes: readonly ExposeRequest[]): void {
   const chosen = exposes.find(({ public_port }) => public_port !== undefined);
   if (chosen === undefined) return;
-  throw new AegisError(
-    "capability_refused",
-    `An instance may not choose the public port ${chosen.public_port}. Leave public_port out; the answer names the port.`,
+  refuse(
+    "max_expose_ports",
+    `An instance may not choose the public port ${chosen.public_port}: leave public_port out, the answer names the port`,
   );
-}
-
-/** Whatever else the grant says: a child is no way around the parent's own network. */
-export function refuseWiderNetwork(parent: Instance, wanted: NetworkPolicy): void {
-  if (networkCovers(parent.record.spec.network, wanted)) return;
-  throw new AegisError("capability_refused", "A child may reach no more of the network than its parent (network).");
 }

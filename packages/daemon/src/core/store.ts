@@ -2,6 +2,8 @@ import type { AegisEvent, EventBody } from "@aegis/protocol/event";
 import type { PowerEntry } from "@aegis/protocol/instance";
 import type { EndpointRecord, InstanceRecord, LeaseRecord, Observation } from "./instance-record.ts";
 
+import type { TreeAmounts } from "./tree-budget.ts";
+
 export interface StoredInstance {
   record: InstanceRecord;
   observation: Observation;
@@ -14,6 +16,9 @@ export interface StoredInstance {
 /** `seq` grows by one for each entry of an instance. */
 export type NumberedPowerEntry = PowerEntry & { seq: number };
 
+/** `children` are those on the first level. */
+export type UsedBelow = TreeAmounts & { children: number };
+
 /** What survives the daemon. Every call is durable when it returns. @throws AegisError `disk_full` from every write */
 export interface Store {
   /** all instances that are not deleted, oldest first */
@@ -22,6 +27,8 @@ export interface Store {
   isNew(): boolean;
   /** the id of a deleted instance that had this id or (newest first) this handle; null when there never was one */
   findDeleted(idOrHandle: string): string | null;
+  /** What exists below an instance, on all levels. Inside of a transaction it cannot change meanwhile. */
+  usedBelow(instanceId: string): UsedBelow;
   insertInstance(record: InstanceRecord, observation: Observation): void;
   updateRecord(record: InstanceRecord): void;
   updateObservation(instanceId: string, observation: Observation): void;

@@ -8,7 +8,7 @@ import { BootSession } from "./boot-session.ts";
 import type { Machine } from "./driver.ts";
 import type { HarnessObserver } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
-import { endOfMachine, endOfProcess } from "./ending.ts";
+import { endOfMachine, endOfProcess, endUnseen } from "./ending.ts";
 import type { Ending } from "./ending.ts";
 import type { InstanceRecord } from "./instance-record.ts";
 import type { LifecycleDeps } from "./lifecycle.ts";
@@ -99,15 +99,11 @@ export class Transitions {
    * @returns true when it is to be started again: its boot was cut short, or it ran when the host went down
    */
   settleWithoutMachine(): boolean {
-    const { state, wanted, hostBoot, restartAt } = this.#journal.seen;
-    const { restart } = this.#record.spec;
-    const rebooted = hostBoot !== null && hostBoot !== this.#deps.hostBoot;
-    const again =
-      this.#record.enabled && wanted === "running" && (state === "starting" || rebooted || restart !== "no");
+    const { state, restartAt } = this.#journal.seen;
     if (restartAt !== null) this.#deps.restarts.arm(Date.parse(restartAt) - Date.now());
     if (state === "stopped" || state === "failed") return false;
     this.#deps.onBootOver();
-    const why = rebooted ? "the host was started anew" : "its machine was gone when the daemon came back";
+    const { again, why } = endUnseen(this.#journal, this.#deps.hostBoot);
     if (again) this.#journal.transition({ state: "starting" }, why);
     else this.#nowStopped({ state: "stopped" }, why);
     return again;
@@ -151,17 +147,17 @@ export class Transitions {
 
   async #boot(reason: string): Promise<void> {
     this.#deps.restarts.cancel();
+    this.#checkStart();
     this.#bootAbort = new AbortController();
-    const boot = this.#boots + 1;
+    const boot = this.#journal.seen.boot + 1;
     if (this.#state !== "starting") this.#journal.transition({ state: "starting", wanted: "running" }, reason);
     const pullLog = new PullLog((message) => this.#journal.progress(message));
     const [token, observer] = [this.#tokenKeeper(boot), this.#observer(boot)];
     let made: Machine | null = null;
     try {
       await this.#disposal.clear();
-      const { hostBoot } = this.#deps;
       const fresh = { exitCode: null, failure: null, stoppedAt: null, pausedAt: null, restartAt: null, agreed: null };
-      this.#journal.commit({ boot, hostBoot, ...fresh });
+      this.#journal.commit({ boot, hostBoot: this.#deps.hostBoot, ...fresh });
       const booted = await bootInstance(this.#deps, {
         record: this.#record,
         imageDigest: this.#journal.seen.imageDigest,
@@ -184,6 +180,16 @@ export class Transitions {
       this.#bootFailed(error);
       if (!this.#bootAbort.signal.aborted) throw error;
       throw wrongState(this.#record, this.#journal.seen, "finish its start: it was stopped meanwhile");
+    }
+  }
+
+  /** Again, because what it depends on may have changed while the start waited in the queue. */
+  #checkStart(): void {
+    try {
+      this.#deps.checkStart();
+    } catch (error) {
+      if (this.#state === "starting") this.#nowStopped({ state: "stopped" }, `not started: ${String(error)}`);
+      throw error;
     }
   }
 
@@ -255,8 +261,9 @@ export class Transitions {
   }
 
   #nowStopped(patch: Ending, reason: string): void {
-    const stoppedAt = new Date().toISOString();
-    this.#journal.transition({ restartAt: null, ...patch, wanted: "stopped", stoppedAt, pausedAt: null }, reason);
+    const down = { wanted: "stopped", stoppedAt: new Date().toISOString(), pausedAt: null } as const;
+    this.#journal.transition({ restartAt: null, ...patch, ...down, endsBelow: this.#deps.takesAlong() }, reason);
+    this.#deps.onDown();
   }
 
   /** It ended without anybody asking for that: the restart policy has the word. */
@@ -350,10 +357,5 @@ export class Transitions {
 
   get #state(): InstanceState {
     return this.#journal.seen.state;
-  }
-
-  /** generation of the newest boot */
-  get #boots(): number {
-    return this.#journal.seen.boot;
   }
 }

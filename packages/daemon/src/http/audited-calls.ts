@@ -75,6 +75,8 @@ const calls: Record<string, AuditedCall> = {
   "POST /v1/self/previews": { action: "preview.create", detail: preview },
   "DELETE /v1/self/previews/:preview": { action: "preview.delete", detail: preview },
   "PUT /v1/public-url": { action: "public_url.set", target: ({ body }) => body["url"] ?? "none" },
+  "PUT /v1/instances/:id/capabilities": { action: "capability.grant", detail: fields },
+  "DELETE /v1/instances/:id/capabilities": { action: "capability.revoke", detail: () => "all" },
   "PUT /v1/instances/:id/secrets": { action: "secret.assign", detail: secrets },
   "PUT /v1/secrets/:name": { action: "secret.set", target: named },
   "DELETE /v1/secrets/:name": { action: "secret.delete", target: named },

@@ -4,8 +4,8 @@ import type { Image } from "../core/images.ts";
 import type { BlobStore } from "./blob-store.ts";
 import { parseConfig, parseManifest, type ConfigBlob, type Manifest } from "./image-config.ts";
 import type { ImageIndex, IndexEntry } from "./image-index.ts";
-import { formatReference, parseReference } from "./reference.ts";
 import type { UnpackedImages } from "./unpacked-images.ts";
+import { formatReference, parseReference } from "../core/image-reference.ts";
 
 /** Reads what the store holds. */
 export class ImageCatalog {

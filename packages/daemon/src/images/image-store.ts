@@ -12,7 +12,7 @@ import { ImageIndex, type IndexEntry } from "./image-index.ts";
 import { ImageSweep } from "./image-sweep.ts";
 import { imageInLayout, takeImage } from "./import-layout.ts";
 import { pullImage, type Pulled, type PullTarget } from "./pull.ts";
-import { formatReference, parseReference } from "./reference.ts";
+import { formatReference, parseReference } from "../core/image-reference.ts";
 import type { RegistrySettings } from "./registry-source.ts";
 import { SharedWork } from "./shared-work.ts";
 import { StoreLocks } from "./store-locks.ts";

@@ -6,7 +6,7 @@ import { watchDownload } from "./download-watch.ts";
 import { isIndex, parseIndex, parseManifest, type Descriptor, type Manifest } from "./image-config.ts";
 import { isDiskFull } from "./image-failure.ts";
 import { readLayoutIndex } from "./layout-index.ts";
-import { formatReference, type Reference } from "./reference.ts";
+import { formatReference, type Reference } from "../core/image-reference.ts";
 import { registrySources, type RegistrySettings, type RegistrySource } from "./registry-source.ts";
 import { ToolFailed } from "./run-tool.ts";
 import { copyImage, inspectRaw, troubleOf, type RegistryTrouble } from "./skopeo.ts";

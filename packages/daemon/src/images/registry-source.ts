@@ -1,4 +1,4 @@
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../core/image-reference.ts";
 
 /** One place to pull from. */
 export interface RegistrySource {

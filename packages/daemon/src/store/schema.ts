@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS instance (
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS instance_handle ON instance (handle) WHERE deleted_at IS NULL;
 CREATE INDEX IF NOT EXISTS instance_deleted ON instance (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS instance_parent ON instance (parent_id);
 CREATE TABLE IF NOT EXISTS observation (
   instance_id TEXT PRIMARY KEY REFERENCES instance (id),
   body TEXT NOT NULL

@@ -11,7 +11,7 @@ import type {
 } from "../core/instance-record.ts";
 import { DEFAULT_DISK_MB } from "../core/instance-spec.ts";
 import { KEPT_POWER } from "../core/power-history.ts";
-import type { NumberedPowerEntry, Store, StoredInstance } from "../core/store.ts";
+import type { NumberedPowerEntry, Store, StoredInstance, UsedBelow } from "../core/store.ts";
 import { writing } from "./database.ts";
 
 type Row = Record<string, SQLOutputValue>;
@@ -39,8 +39,22 @@ const toLease = (row: Row): LeaseRecord => ({
 });
 
 /** What observations that an older daemon wrote lack. */
-const newInObservation = { wanted: "stopped", pausedAt: null, hostBoot: null, restartAt: null, agreed: null } as const;
-const newInSpec = { restart: "no", pause_hook: null, network: { mode: "open" }, disk_mb: DEFAULT_DISK_MB } as const;
+const newInObservation = {
+  wanted: "stopped",
+  pausedAt: null,
+  hostBoot: null,
+  restartAt: null,
+  agreed: null,
+  endsBelow: false,
+} as const;
+const newInSpec = {
+  restart: "no",
+  pause_hook: null,
+  network: { mode: "open" },
+  disk_mb: DEFAULT_DISK_MB,
+  lifetime_s: null,
+  orphans: "stop",
+} as const;
 
 const toPower = (row: Row): NumberedPowerEntry => ({
   seq: Number(row["seq"]),
@@ -92,6 +106,29 @@ export class SqliteStore implements Store {
       idOrHandle,
     );
     return row === undefined ? null : text(row, "id");
+  }
+
+  /** Through deleted ones too: what is below them is not gone yet. */
+  usedBelow(instanceId: string): UsedBelow {
+    const [row = {}] = this.#all(
+      `WITH RECURSIVE below(id) AS (
+         SELECT id FROM instance WHERE parent_id = ?1
+         UNION ALL SELECT child.id FROM instance child JOIN below ON child.parent_id = below.id)
+       SELECT count(*) AS instances, coalesce(sum(parent_id = ?1), 0) AS children,
+         coalesce(sum(spec ->> 'memory_mb'), 0) AS memory_mb, coalesce(sum(spec ->> 'vcpus'), 0) AS vcpus,
+         coalesce(sum(coalesce(spec ->> 'disk_mb', ?2)), 0) AS disk_mb
+       FROM instance JOIN below USING (id) WHERE deleted_at IS NULL`,
+      instanceId,
+      DEFAULT_DISK_MB,
+    );
+    const amount = (column: string): number => Number(row[column]);
+    return {
+      children: amount("children"),
+      instances: amount("instances"),
+      memory_mb: amount("memory_mb"),
+      vcpus: amount("vcpus"),
+      disk_mb: amount("disk_mb"),
+    };
   }
 
   insertInstance(record: InstanceRecord, observation: Observation): void {

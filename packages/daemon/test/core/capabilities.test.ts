@@ -15,7 +15,10 @@ const grant: Capabilities = {
   allowed_secrets: ["PUBLIC_*"],
   allowed_workspaces: ["work-*"],
   allowed_bindings: ["llm"],
+  allowed_network: ["*"],
 };
+
+const llm = { name: "llm", port: 8001, upstream: "http://127.0.0.1:1" };
 
 function child(patch: { [K in keyof ChildRequest]?: Partial<ChildRequest[K]> } = {}): ChildRequest {
   const spec = toSpec({ command: ["true"] }, [], { imageRef: "work", driver: "fake" });
@@ -23,37 +26,35 @@ function child(patch: { [K in keyof ChildRequest]?: Partial<ChildRequest[K]> } =
     spec: { ...spec, ...patch.spec },
     capabilities: patch.capabilities ?? {},
     exposedPorts: typeof patch.exposedPorts === "number" ? patch.exposedPorts : 0,
-    bindingNames: patch.bindingNames?.filter((name) => name !== undefined) ?? [],
   };
 }
 
 describe("checkSpawn", () => {
   it("allows what the grant allows", () => {
-    expect(() => checkSpawn(grant, 1, child({ bindingNames: ["llm"], spec: { workspace: "work-1" } }))).not.toThrow();
+    expect(() => checkSpawn(grant, child({ spec: { workspace: "work-1", bindings: [llm] } }))).not.toThrow();
   });
 
-  it.each<[string, Capabilities, number, ChildRequest]>([
-    ["capability spawn", {}, 0, child()],
-    ["spawn_depth", { ...grant, spawn_depth: 0 }, 0, child()],
-    ["max_children", grant, 2, child()],
-    ["max_memory_mb", grant, 0, child({ spec: { memory_mb: 1025 } })],
-    ["max_vcpus", grant, 0, child({ spec: { vcpus: 2.5 } })],
-    ["allowed_images", grant, 0, child({ spec: { image_ref: "docker.io/library/nodeX" } })],
-    ["allowed_secrets", grant, 0, child({ spec: { secrets: ["PUBLIC_A=PRIVATE"] } })],
-    ["allowed_secrets", grant, 0, child({ spec: { secrets: ["*"] } })],
-    ["allowed_workspaces", grant, 0, child({ spec: { workspace: "other" } })],
-    ["allowed_bindings", grant, 0, child({ bindingNames: ["telegram"] })],
-    ["spawn_depth", grant, 0, child({ capabilities: { spawn: true, spawn_depth: 2 } })],
-    ["max_memory_mb", grant, 0, child({ capabilities: { spawn: true, spawn_depth: 1, max_memory_mb: 2048 } })],
-    ["allowed_images", grant, 0, child({ capabilities: { spawn: true, allowed_images: ["*"] } })],
-  ])("refuses with the reason %s", (reason, given, children, request) => {
-    expect(() => checkSpawn(given, children, request)).toThrow(
+  it.each<[string, Capabilities, ChildRequest]>([
+    ["capability spawn", {}, child()],
+    ["spawn_depth", { ...grant, spawn_depth: 0 }, child()],
+    ["max_memory_mb", grant, child({ spec: { memory_mb: 1025 } })],
+    ["max_vcpus", grant, child({ spec: { vcpus: 2.5 } })],
+    ["allowed_images", grant, child({ spec: { image_ref: "docker.io/library/nodeX" } })],
+    ["allowed_secrets", grant, child({ spec: { secrets: ["PUBLIC_A=PRIVATE"] } })],
+    ["allowed_secrets", grant, child({ spec: { secrets: ["*"] } })],
+    ["allowed_workspaces", grant, child({ spec: { workspace: "other" } })],
+    ["allowed_bindings", grant, child({ spec: { bindings: [{ ...llm, name: "telegram" }] } })],
+    ["spawn_depth", grant, child({ capabilities: { spawn: true, spawn_depth: 2 } })],
+    ["max_memory_mb", grant, child({ capabilities: { spawn: true, spawn_depth: 1, max_memory_mb: 2048 } })],
+    ["allowed_images", grant, child({ capabilities: { spawn: true, allowed_images: ["*"] } })],
+  ])("refuses with the reason %s", (reason, given, request) => {
+    expect(() => checkSpawn(given, request)).toThrow(
       expect.objectContaining({ code: "capability_refused", message: expect.stringContaining(reason) }),
     );
   });
 
   it("refuses every field that is missing from the grant", () => {
     const bare: Capabilities = { spawn: true, spawn_depth: 1, max_children: 1 };
-    expect(() => checkSpawn(bare, 0, child())).toThrow(/max_memory_mb/);
+    expect(() => checkSpawn(bare, child())).toThrow(/max_memory_mb/);
   });
 });

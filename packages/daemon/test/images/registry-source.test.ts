@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseReference } from "../../src/images/reference.ts";
+import { parseReference } from "../../src/core/image-reference.ts";
 import { isLoopback, registrySources } from "../../src/images/registry-source.ts";
 
 describe("registrySources", () => {

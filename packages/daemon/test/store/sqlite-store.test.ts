@@ -30,6 +30,7 @@ const observation: Observation = {
   hostBoot: null,
   restartAt: null,
   agreed: null,
+  endsBelow: false,
 };
 
 function openStore(file = join(temporaryFolder(), "aegis.db")): {

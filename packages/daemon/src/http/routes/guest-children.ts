@@ -31,7 +31,7 @@ export function guestChildRoutes(app: App, { instances, logs, events }: GuestApi
   const childOf = (request: Parameters<CallerOf>[0] & { params: { id: string } }): Instance =>
     instances.findChild(caller(request), request.params.id);
 
-  app.get("/v1/instances/:id", one, (request) => childOf(request).inspect());
+  app.get("/v1/instances/:id", one, (request) => instances.inspect(childOf(request)));
   app.post("/v1/instances/:id/start", one, async (request) => {
     const child = childOf(request);
     await child.start("started by its parent");

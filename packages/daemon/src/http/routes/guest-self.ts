@@ -24,8 +24,7 @@ export function guestSelfRoutes(app: App, { instances, warn }: GuestApiDeps, cal
   app.get("/v1/self", (request) => {
     const instance = caller(request);
     const { id, handle, state, image_ref, parent_id, endpoints } = instance.view();
-    const { grant } = instance.record;
-    const left = Math.max((grant.max_children ?? 0) - instances.childrenOf(instance).length, 0);
+    const { capabilities, children: children_left, left: tree_left } = instances.rightsOf(instance);
     return {
       id,
       handle,
@@ -33,7 +32,7 @@ export function guestSelfRoutes(app: App, { instances, warn }: GuestApiDeps, cal
       image: image_ref,
       parent_id,
       endpoints,
-      capabilities: { ...grant, children_left: left },
+      capabilities: { ...capabilities, children_left, tree_left },
     };
   });
 

@@ -1,5 +1,7 @@
 import Type from "typebox";
+import { Capabilities } from "@aegis/protocol/capability";
 import { CreateInstance, InstanceState, PauseRequest, UpdateInstance } from "@aegis/protocol/instance";
+import type { InstanceView } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
 import type { Instances } from "../../core/instances.ts";
 import { pruneInstances } from "../../core/prune-instances.ts";
@@ -43,7 +45,7 @@ export function instanceRoutes(app: App, instances: Instances): void {
   }));
 
   const one = { schema: { params: Named } };
-  app.get("/v1/instances/:id", one, ({ params }) => instances.find(params.id).inspect());
+  app.get("/v1/instances/:id", one, ({ params }) => instances.inspect(instances.find(params.id)));
   app.delete("/v1/instances/:id", one, async ({ params }, reply) => {
     await instances.delete(instances.find(params.id));
     return reply.status(204).send();
@@ -66,7 +68,20 @@ export function instanceRoutes(app: App, instances: Instances): void {
     instances.setSecrets(instance, body.secrets);
     return instance.view();
   });
+  capabilityRoutes(app, instances);
   transitionRoutes(app, instances);
+}
+
+/** Takes effect at once: what is below the instance can do no more than the new grant from now on. */
+function capabilityRoutes(app: App, instances: Instances): void {
+  const path = "/v1/instances/:id/capabilities";
+  const grant = async (id: string, capabilities: Capabilities): Promise<InstanceView> => {
+    const instance = instances.find(id);
+    await instances.grant(instance, capabilities);
+    return instances.inspect(instance);
+  };
+  app.put(path, { schema: { params: Named, body: Capabilities } }, ({ params, body }) => grant(params.id, body));
+  app.delete(path, { schema: { params: Named } }, ({ params }) => grant(params.id, {}));
 }
 
 function transitionRoutes(app: App, instances: Instances): void {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { formatReference, parseReference } from "../../src/images/reference.ts";
+import { formatReference, parseReference } from "../../src/core/image-reference.ts";
 
 const HEX = "0123456789abcdef".repeat(4);
 const full = (text: string) => formatReference(parseReference(text));

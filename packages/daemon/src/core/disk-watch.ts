@@ -48,7 +48,7 @@ export function refuseFullDisk({ path, freeBytes, totalBytes }: DiskSpace): void
   if (freeBytes >= Math.min(RESERVE_BYTES, totalBytes / 50)) return;
   throw new AegisError(
     "disk_full",
-    `The disk of ${path} has only ${inMb(freeBytes)} left, so nothing new is begun. ${WHAT_TO_DO}`,
+    `The disk is full: ${path} has only ${inMb(freeBytes)} left, so nothing new is begun. Free some space: ${WHAT_TO_DO}`,
   );
 }
 

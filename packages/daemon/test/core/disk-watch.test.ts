@@ -91,7 +91,10 @@ it("measures seldom: when much has changed, but not more than once a minute, and
 
 it("refuses what is new with next to no room, on a small disk later", () => {
   expect(() => refuseFullDisk({ ...space, freeBytes: 63 * 2 ** 20 })).toThrow(
-    expect.objectContaining({ code: "disk_full", message: expect.stringMatching(/\/home has only 63 MB left.*prune/) }),
+    expect.objectContaining({
+      code: "disk_full",
+      message: expect.stringMatching(/The disk is full: \/home has only 63 MB left.*prune/),
+    }),
   );
   expect(() => refuseFullDisk({ ...space, freeBytes: 65 * 2 ** 20 })).not.toThrow();
   expect(() => refuseFullDisk({ path: "/", freeBytes: 2 ** 20, totalBytes: 48 * 2 ** 20 })).not.toThrow();

@@ -6,6 +6,7 @@ import { BindingBook } from "../../src/core/binding-book.ts";
 import { EventLog } from "../../src/core/event-log.ts";
 import type { Instance } from "../../src/core/instance.ts";
 import { Instances } from "../../src/core/instances.ts";
+import type { Logs } from "../../src/core/logs.ts";
 import { StreamHarness } from "../../src/control/stream-harness.ts";
 import { FakeDriver, FakeHost } from "../../src/drivers/fake/fake-driver.ts";
 import { schema } from "../../src/store/schema.ts";
@@ -51,6 +52,7 @@ class Generation {
 
   keep(stream: Duplex): Duplex {
     this.#streams.add(stream);
+    stream.once("close", () => this.#streams.delete(stream));
     return stream;
   }
 
@@ -119,11 +121,23 @@ function emptyDatabase(): DatabaseSync {
   return db;
 }
 
+/** Knows no more than which instances have lines. */
+const memoryLogs = (logged: Set<string>): Logs => ({
+  append: (id) => void logged.add(id),
+  delete: async (id) => void logged.delete(id),
+  flush: async () => undefined,
+  pressure: () => null,
+  newestSeq: async () => 0,
+  read: async function* () {
+    yield* [];
+  },
+});
+
 /** A host with one daemon on it, which may be killed and started again; everything below the core is fake. */
 export class RaceWorld {
   readonly host = new FakeHost();
   readonly driver = new FakeDriver(this.host);
-  readonly store = new SqliteStore(emptyDatabase());
+  readonly store: SqliteStore;
   readonly warnings: string[] = [];
   /** instances that have log lines */
   readonly logged = new Set<string>();
@@ -132,11 +146,15 @@ export class RaceWorld {
   readonly hooks: MachineHooks;
   openPorts = new Map<number, string>();
   instances: Instances;
+  readonly #logs: Logs | null;
   #life = new Generation();
   #nextPort = 20_000;
 
-  constructor(hooks: MachineHooks) {
+  /** @param kept where what is written down goes; else into memory */
+  constructor(hooks: MachineHooks, kept?: { store: SqliteStore; logs: Logs }) {
     this.hooks = hooks;
+    this.store = kept?.store ?? new SqliteStore(emptyDatabase());
+    this.#logs = kept?.logs ?? null;
     this.instances = this.#daemon();
   }
 
@@ -177,16 +195,7 @@ export class RaceWorld {
         images: fakeImages(image),
         secrets: { names: () => [], put: () => undefined, delete: () => undefined, reveal: () => "" },
         workspaces: { check: () => undefined, open: async () => "/none" },
-        logs: {
-          append: (id) => void logged.add(id),
-          delete: async (id) => void logged.delete(id),
-          flush: async () => undefined,
-          pressure: () => null,
-          newestSeq: async () => 0,
-          read: async function* () {
-            yield* [];
-          },
-        },
+        logs: this.#logs ?? memoryLogs(logged),
         tokens: {
           lifetimeMs: 3_600_000,
           epoch: 0,

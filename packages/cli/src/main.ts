@@ -1,13 +1,8 @@
 import { Cli } from "./cli.ts";
+import { endWithReader, printedAll } from "./process-output.ts";
 import { runCli } from "./run-cli.ts";
 
-// `aegis logs web | head`: the reader is gone, so are we
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
-}
+endWithReader();
 
 const exitCode = await runCli(
   process.argv.slice(2),
@@ -21,6 +16,6 @@ const exitCode = await runCli(
     now: () => Date.now(),
   }),
 );
-// all that was printed is out; a call that nobody waits for any more must not keep the terminal
-for (const stream of [process.stdout, process.stderr]) await new Promise((resolve) => stream.write("", resolve));
+// a call that nobody waits for any more must not keep the terminal
+await printedAll();
 process.exit(exitCode);

@@ -86,6 +86,15 @@ describe("aegis-guest in an instance", () => {
     expect([late.code, late.stderr]).toEqual([124, expect.stringContaining("has not ended")]);
   });
 
+  it("prints all of a long output, and ends with a reader who has enough", async () => {
+    const { id } = await bootParent();
+    const script = `aegis-guest spawn --name job --image ${IMAGES.busybox} --memory 64m -- sleep infinity > /dev/null
+      aegis-guest exec job -- head -c 3000000 /dev/zero | wc -c
+      aegis-guest exec job -- sh -c 'while :; do echo line; done' | head -n 1; sleep 0.1
+      head -c 2000000 /dev/zero | aegis-guest exec -i job -- wc -c`;
+    expect((await aegis.sh(id, script)).split("\n")).toEqual(["3000000", "line", "2000000"]);
+  });
+
   it("says what was wrong, also as JSON, with an exit code of its own", async () => {
     const { id } = await aegis.boot({ command: FOREVER });
     const refused = await aegis.exec(id, ["aegis-guest", "spawn", "--json", "--", "true"]);

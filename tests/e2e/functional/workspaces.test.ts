@@ -1,5 +1,7 @@
 import { chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { hasWorkspaces, startAegis, type Aegis } from "../aegis-fixture.ts";
 
@@ -37,6 +39,51 @@ describe("files of the invoking user", () => {
       const next = await aegis.boot({ command: ["cat", "d/file"], workspace: "project" });
       await aegis.reaches(next.id, "stopped");
       expect((await aegis.logs(next.id))[0]?.line).toBe("text");
+    });
+
+    it("has its files on the API: for both sides they belong to who they should, and no link leads out", async () => {
+      const { id } = await aegis.boot({ command: FOREVER, workspace: "shared" });
+      const { files } = aegis.client;
+      await files.write(id, "in/put.sh", Readable.from(["echo made outside > out"]), 0o755);
+      expect(statSync(join(aegis.home, "data/workspaces/shared/in/put.sh"))).toMatchObject(USER);
+      expect(await aegis.sh(id, "stat -c %u:%g:%a in in/put.sh; sh in/put.sh; chmod 600 out")).toBe("0:0:755\n0:0:755");
+      expect(await text(await files.read(id, "out"))).toBe("made outside\n");
+      await aegis.sh(id, "ln -s /etc/shadow soft; ln -s / root; mkfifo pipe; ln out hard; mkdir d; ln -s ../.. d/up");
+      for (const path of ["soft", "root/etc/shadow", "pipe", "d/up/up/etc/shadow"])
+        await expect(files.read(id, path)).rejects.toMatchObject({ code: "invalid_path" });
+      await expect(files.write(id, "root/tmp/x", Readable.from(["x"]))).rejects.toMatchObject({ code: "invalid_path" });
+      expect(await text(await files.read(id, "hard"))).toBe("made outside\n");
+      const { entries } = await files.tree(id);
+      expect(entries.map(({ path, type }) => `${type} ${path}`)).toEqual([
+        "folder d",
+        "link d/up",
+        "file hard",
+        "folder in",
+        "file in/put.sh",
+        "file out",
+        "other pipe",
+        "link root",
+        "link soft",
+      ]);
+      await aegis.client.instances.stop(id);
+      await files.delete(id, "soft");
+      await expect(files.read(id, "soft")).rejects.toMatchObject({ code: "file_not_found" });
+    });
+
+    it("is searched for by a guest that swaps folders for links, and never left", async () => {
+      const { id } = await aegis.boot({ command: FOREVER, workspace: "swapped" });
+      const { files } = aegis.client;
+      await aegis.sh(id, "mkdir real; echo mine > real/hostname; ln -s /etc link");
+      const swapping = aegis
+        .exec(id, ["sh", "-c", "while [ ! -e stop ]; do mv real d; mv d real; mv link d; mv d link; done"])
+        .catch(() => undefined);
+      const seen = new Set<string>();
+      for (let i = 0; i < 300; i += 1)
+        seen.add(await files.read(id, "d/hostname").then(text, (error: { code: string }) => error.code));
+      await files.write(id, "stop", Readable.from([]));
+      await swapping;
+      expect([...seen].filter((one) => !["mine\n", "invalid_path", "file_not_found"].includes(one))).toEqual([]);
+      expect(seen.size).toBeGreaterThan(1);
     });
 
     it("can be a folder of the invoking user's", async () => {

@@ -1,5 +1,6 @@
 import { Cli } from "@aegis/cli/cli";
 import type { Entry, Register } from "@aegis/cli/command-table";
+import { endWithReader, printedAll } from "@aegis/cli/process-output";
 import { runCli } from "@aegis/cli/run-cli";
 import { AegisClient } from "@aegis/sdk/client";
 import { SelfApi } from "@aegis/sdk/self-api";
@@ -25,7 +26,10 @@ export async function runGuestCommand(argv: string[]): Promise<number> {
   };
   const { version } = packageJson;
   const program = { name: "aegis-guest", version, entries: entriesOf(self), help: GUEST_HELP };
-  return runCli(argv, new Cli(context, new AegisClient(endpoint)), program);
+  endWithReader();
+  const exitCode = await runCli(argv, new Cli(context, new AegisClient(endpoint)), program);
+  await printedAll();
+  return exitCode;
 }
 
 function entriesOf(self: SelfApi): Entry[] {

@@ -121,15 +121,20 @@ export class BindingProxy {
       if (spent !== null) throw overBudget(name, spent);
     };
     check(false);
-    const headers = requestHeaders(request, target, this.#reveal(connection, target));
     const lane = `${target.upstream.origin} ${owner.instanceId}/${name}`;
     const { agent, leave } = this.#lanes.enter(lane, target.upstream.protocol, target.limits);
     const count = (used: Partial<BindingUsage>) => {
       this.#deps.book.usage.add(held.holders, name, used);
       if (used.request_bytes !== undefined || used.response_bytes !== undefined) check(true);
     };
-    count({ requests: 1 });
-    return { exchange: { name, target, method, path, headers, agent, count }, leave };
+    try {
+      const headers = requestHeaders(request, target, this.#reveal(connection, target));
+      count({ requests: 1 });
+      return { exchange: { name, target, method, path, headers, agent, count }, leave };
+    } catch (error) {
+      leave();
+      throw error;
+    }
   }
 
   /** Reveals secrets, and tells the audit log when it is the first time, or they are others than before. */
@@ -160,7 +165,7 @@ export class BindingProxy {
     const { kind } = refused;
     const notSent = isDenial(kind) || kind === "secret";
     this.#deps.book.usage.add(held?.holders ?? [caller.id], name, notSent ? { refused: 1 } : { errors: 1 });
-    if (notSent)
+    if (notSent && kind !== "busy")
       this.#deps.audit.record({
         actor: instanceActor(caller),
         action: kind === "secret" ? "secret.use" : "binding.request",

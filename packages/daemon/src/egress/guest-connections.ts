@@ -1,6 +1,7 @@
 import http from "node:http";
 import type { Duplex } from "node:stream";
 import { RETRY_AFTER_S } from "@aegis/protocol/errors";
+import { slicedStream } from "./sliced-stream.ts";
 
 /** An instance that uses a binding. */
 export interface BindingCaller {
@@ -26,12 +27,16 @@ export interface GuestRequests {
 }
 
 /** Connections of one instance to one binding. */
-const MAX_CONNECTIONS = 256;
+const MAX_CONNECTIONS = 128;
+/** Requests that a connection may have unanswered. One read of it can hold a thousand, which would hold up everybody. */
+const MAX_IN_A_ROW = 16;
+const SLICE_BYTES = 1024;
 /** How long a connection may take to say what it wants, and how long it may be kept without a request, in ms. */
 const WAIT_MS = 60_000;
 
 interface Open extends GuestConnection {
   waiting: NodeJS.Timeout | undefined;
+  unanswered: number;
 }
 
 /** The HTTP server at the host's end of the streams that processes inside opened. It listens nowhere. */
@@ -54,13 +59,14 @@ export class GuestConnections {
     this.#server.on("upgrade", (request, socket, head) => void this.#onUpgrade(request, socket, head));
   }
 
-  accept(stream: Duplex, caller: BindingCaller, name: string): void {
-    stream.on("error", () => stream.destroy());
+  accept(guest: Duplex, caller: BindingCaller, name: string): void {
+    guest.on("error", () => guest.destroy());
     const key = `${caller.id}/${name}`;
     const count = this.#counts.get(key) ?? 0;
-    if (count >= MAX_CONNECTIONS) return turnAway(stream);
+    if (count >= MAX_CONNECTIONS) return turnAway(guest);
     this.#counts.set(key, count + 1);
-    const open: Open = { caller, name, waiting: undefined };
+    const stream = slicedStream(guest, SLICE_BYTES);
+    const open: Open = { caller, name, waiting: undefined, unanswered: 0 };
     this.#open.set(stream, open);
     stream.once("close", () => {
       clearTimeout(open.waiting);
@@ -70,8 +76,6 @@ export class GuestConnections {
     });
     this.#await(stream, open);
     this.#server.emit("connection", stream);
-    // the server reads the socket's handle by itself: what was read ahead would wait for ever
-    stream.resume();
   }
 
   #await(stream: Duplex, open: Open): void {
@@ -82,13 +86,16 @@ export class GuestConnections {
   async #onRequest(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const stream = request.socket;
     const open = this.#open.get(stream);
-    if (open === undefined) return void response.destroy();
+    if (open === undefined || stream.destroyed) return void response.destroy();
+    open.unanswered += 1;
+    if (open.unanswered > MAX_IN_A_ROW) return void stream.destroy();
     clearTimeout(open.waiting);
     response.on("error", () => response.destroy());
     const release = open.caller.hold();
     response.once("close", () => {
       release();
-      if (!stream.destroyed) this.#await(stream, open);
+      open.unanswered -= 1;
+      if (open.unanswered === 0 && !stream.destroyed) this.#await(stream, open);
     });
     await this.#requests.request(open, request, response);
   }

@@ -24,6 +24,7 @@ Environment, or lines of the settings file
     OPENAI_API_KEY | ANTHROPIC_API_KEY      a model; without one an offline demo model answers
     OPENAI_BASE_URL, OPENAI_MODEL           any OpenAI-compatible server, Ollama included
     TELEGRAM_BOT_TOKEN, TELEGRAM_ALLOW_FROM a Telegram bot instead of the chat page, and for whom
+    TELEGRAM_MODE                           relay (default), webhook or polling; see docs/claw-kit.md
     CLAW_BOT_MEMORY_MB, CLAW_WORK_MEMORY_MB memory of the bot (2048) and of a work instance (1536)
     AEGIS_HOME, AEGIS_IMAGES                state, and an image store that several homes share
     AEGIS_REGISTRY_MIRRORS                  docker.io=http://127.0.0.1:5000,...

@@ -1,12 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { readParameters } from "./read-bot-api-parameters.ts";
+import { WebhookPoster } from "./webhook-poster.ts";
 
 /** One call that reached the double with the right token. */
 export interface RecordedCall {
   method: string;
   parameters: Readonly<Record<string, unknown>>;
-  /** names of the uploaded files */
-  files: readonly string[];
+  /** what was uploaded, by the name of the file */
+  files: ReadonlyMap<string, Buffer>;
 }
 
 /** A message of the bot as it stands now. */
@@ -62,13 +63,20 @@ export class BotApiDouble {
   strangers = 0;
   /** the highest offset that a poll has confirmed */
   confirmedOffset = 0;
+  /** every 409 that was answered */
+  readonly conflicts: string[] = [];
+  /** what people send, by the path that getFile tells */
+  readonly files = new Map<string, Buffer>();
   readonly #token: string;
   readonly #server: Server;
   readonly #updates: { update_id: number }[] = [];
   readonly #faults: { method: string; fault: Fault }[] = [];
   readonly #waiters = new Set<Waiter>();
-  #poll: { release: () => void; superseded: boolean } | null = null;
-  #webhook = "";
+  #poll: { release: () => void; end: string | null } | null = null;
+  readonly #webhook = new WebhookPoster({
+    updates: () => this.#updates,
+    taken: (id) => this.#taken(id),
+  });
   #nextUpdate = 1000;
   #nextMessage = 1;
   #port = 0;
@@ -98,6 +106,7 @@ export class BotApiDouble {
 
   async close(): Promise<void> {
     this.#poll?.release();
+    this.#webhook.close();
     this.#server.closeAllConnections();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
@@ -118,7 +127,18 @@ export class BotApiDouble {
     const id = this.#nextUpdate++;
     this.#updates.push({ update_id: id, ...update });
     this.#poll?.release();
+    this.#webhook.pump();
     return id;
+  }
+
+  /** Updates that nobody has taken. */
+  get waiting(): number {
+    return this.#updates.length;
+  }
+
+  /** Where updates are posted to; empty: nowhere. */
+  get webhookUrl(): string {
+    return this.#webhook.url;
   }
 
   /** The next `times` calls of the method go wrong. */
@@ -128,8 +148,19 @@ export class BotApiDouble {
 
   /** Registers a foreign webhook, which makes getUpdates answer 409 until it is deleted. */
   setForeignWebhook(url: string): void {
-    this.#webhook = url;
-    this.#poll?.release();
+    this.#setWebhook(url, "");
+  }
+
+  #setWebhook(url: string, secret: string): void {
+    this.#webhook.set(url, secret);
+    if (url !== "" && this.#poll !== null) this.#poll.end = "Conflict: terminated by setWebhook request";
+    if (url !== "") this.#poll?.release();
+  }
+
+  #taken(updateId: number): void {
+    const index = this.#updates.findIndex(({ update_id }) => update_id === updateId);
+    if (index >= 0) this.#updates.splice(index, 1);
+    this.#changed();
   }
 
   /** Resolves with the first message, present or future, edits included, that satisfies the predicate. */
@@ -145,6 +176,12 @@ export class BotApiDouble {
   waitForCall(method: string, timeoutMs = 30_000, count = 1): Promise<RecordedCall> {
     const find = (): RecordedCall | undefined => this.calls.filter((call) => call.method === method)[count - 1];
     return this.#wait(find, timeoutMs, () => `calls so far: ${this.calls.map((call) => call.method).join(", ")}`);
+  }
+
+  /** Resolves once it holds; looked at whenever a call comes or an update is taken. */
+  async until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
+    const find = (): true | undefined => (condition() ? true : undefined);
+    await this.#wait(find, timeoutMs, () => `calls so far: ${this.calls.map((call) => call.method).join(", ")}`);
   }
 
   /** Resolves when every update has been confirmed. */
@@ -178,12 +215,11 @@ export class BotApiDouble {
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", this.url);
+    const [, fileToken, path] = /^\/file\/bot([^/]+)\/(.+)$/.exec(url.pathname) ?? [];
+    if (fileToken !== undefined && path !== undefined) return this.#download(fileToken, path, response);
     const [, token, method] = /^\/bot([^/]+)\/(\w+)$/.exec(url.pathname) ?? [];
     if (token === undefined || method === undefined) throw new ApiError(404, "Not Found");
-    if (decodeURIComponent(token) !== this.#token) {
-      this.strangers += 1;
-      throw new ApiError(401, "Unauthorized");
-    }
+    this.#checkToken(token);
     const { parameters, files } = await readParameters(request, url.searchParams);
     this.calls.push({ method, parameters, files });
     this.#changed();
@@ -197,8 +233,22 @@ export class BotApiDouble {
     response.end(JSON.stringify({ ok: true, result }));
   }
 
+  #checkToken(token: string): void {
+    if (decodeURIComponent(token) === this.#token) return;
+    this.strangers += 1;
+    throw new ApiError(401, "Unauthorized");
+  }
+
+  #download(token: string, path: string, response: ServerResponse): void {
+    this.#checkToken(token);
+    const bytes = this.files.get(decodeURIComponent(path));
+    if (bytes === undefined) throw new ApiError(404, "Not Found");
+    response.writeHead(200, { "content-type": "application/octet-stream", "content-length": bytes.length }).end(bytes);
+  }
+
   #fail(response: ServerResponse, error: unknown): void {
     const known = error instanceof ApiError ? error : new ApiError(500, String(error));
+    if (known.status === 409) this.conflicts.push(known.message);
     const body = {
       ok: false,
       error_code: known.status,
@@ -216,14 +266,19 @@ export class BotApiDouble {
       case "getupdates":
         return this.#getUpdates(parameters, response);
       case "setwebhook":
-        this.#webhook = textOf(parameters, "url");
+        this.#setWebhook(textOf(parameters, "url"), textOf(parameters, "secret_token"));
         return true;
       case "deletewebhook":
-        this.#webhook = "";
+        this.#setWebhook("", "");
         return true;
+      case "getwebhookinfo":
+        return { url: this.#webhook.url, pending_update_count: this.#updates.length, ...this.#webhook.lastError };
+      case "getfile":
+        return this.#file(textOf(parameters, "file_id"));
       case "sendmessage":
       case "senddocument":
       case "sendphoto":
+      case "sendvoice":
         return this.#send(parameters);
       case "editmessagetext":
         return this.#edit(parameters);
@@ -236,14 +291,15 @@ export class BotApiDouble {
   }
 
   async #getUpdates(parameters: Json, response: ServerResponse): Promise<unknown> {
-    if (this.#webhook) throw new ApiError(409, "Conflict: can't use getUpdates method while webhook is active");
+    if (this.#webhook.url !== "")
+      throw new ApiError(409, "Conflict: can't use getUpdates method while webhook is active");
     this.#confirm(Number(parameters["offset"] ?? 0));
     if (this.#poll) {
-      this.#poll.superseded = true;
+      this.#poll.end = "Conflict: terminated by other getUpdates request";
       this.#poll.release();
     }
     if (this.#updates.length > 0) return this.#updates.slice(0, Number(parameters["limit"] ?? 100));
-    const poll = { release: (): void => undefined, superseded: false };
+    const poll: { release: () => void; end: string | null } = { release: () => undefined, end: null };
     this.#poll = poll;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, Number(parameters["timeout"] ?? 0) * 1000);
@@ -254,8 +310,15 @@ export class BotApiDouble {
       response.once("close", poll.release);
     });
     if (this.#poll === poll) this.#poll = null;
-    if (poll.superseded) throw new ApiError(409, "Conflict: terminated by other getUpdates request");
+    // nobody hears the end of a poll whose caller has gone
+    if (poll.end !== null && !response.destroyed) throw new ApiError(409, poll.end);
     return this.#updates.slice(0, 100);
+  }
+
+  #file(id: string): Json {
+    const bytes = this.files.get(id);
+    if (bytes === undefined) throw new ApiError(400, "Bad Request: invalid file_id");
+    return { file_id: id, file_unique_id: id, file_size: bytes.length, file_path: id };
   }
 
   #confirm(offset: number): void {

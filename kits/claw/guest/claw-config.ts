@@ -15,10 +15,13 @@ export interface ChatConfig {
   api_root: string;
   /** stands where the Bot API wants a token; the real one is known to the host alone */
   bot_token: string;
-  webhook_url: string;
+  /** null: the bot polls */
+  webhook_url: string | null;
   webhook_secret: string;
   /** who may talk to the bot; null: strangers get a pairing code; `["*"]`: the host has checked already */
   allow_from: string[] | null;
+  /** groups where it answers those of `allow_from` who mention it */
+  groups: string[];
 }
 
 export type LlmApi = "openai-completions" | "openai-responses" | "anthropic-messages";

@@ -78,6 +78,7 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     orphans: "keep",
     exposes: [{ port: WEBHOOK_PORT, protocol: "tcp" }],
     ...bot,
+    ...powerOf(settings),
     bindings: [telegram, access.binding],
     capabilities: {
       spawn: true,
@@ -95,14 +96,20 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
   return { create, secrets: [{ name: RELAY_KEY_SECRET, value: around.relayKey }, ...access.secrets] };
 }
 
+/** A bot that polls has to run: nobody from outside would wake it. It is the kit's lease that keeps it awake. */
+function powerOf({ telegram }: Settings): Pick<CreateInstance, "idle_policy" | "restart"> {
+  return telegram?.mode.kind === "polling" ? { idle_policy: "leases_only", restart: "always" } : {};
+}
+
 function chatConfig(settings: Settings, around: BotSurroundings): ChatConfig {
   return {
     api_root: `http://127.0.0.1:${TELEGRAM_BINDING_PORT}`,
     bot_token: PLACEHOLDER_BOT_TOKEN,
     // never resolved: the relay answers setWebhook itself
-    webhook_url: `https://relay.invalid${WEBHOOK_PATH}`,
+    webhook_url: settings.telegram?.mode.kind === "polling" ? null : `https://relay.invalid${WEBHOOK_PATH}`,
     webhook_secret: around.webhookSecret,
     allow_from: allowFrom(settings),
+    groups: settings.telegram?.groups ?? [],
   };
 }
 

@@ -25,6 +25,10 @@ export function url(env: Env, name: string, fallback: string): string {
 export const memory = (env: Env, name: string, fallback: number, min: number): number =>
   numberIn(env, name, fallback, min, 1_048_576, true, `a whole number of megabytes from ${min} to 1048576`);
 
+/** 0: any free one. */
+export const port = (env: Env, name: string, fallback: number): number =>
+  numberIn(env, name, fallback, 0, 65_535, true, "a port, 0 to 65535");
+
 export const vcpus = (env: Env, name: string, fallback: number): number =>
   numberIn(env, name, fallback, 0.1, 256, false, "a number of processors from 0.1 to 256");
 

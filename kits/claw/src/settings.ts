@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 import { AegisError } from "@aegis/protocol/errors";
 import { type LlmSettings, loadLlmSettings } from "./llm-settings.ts";
+import { loadTelegramSettings, type TelegramSettings } from "./telegram-settings.ts";
 import { botDefaults, workDefaults } from "./work-defaults.ts";
-import { type Env, memory, seconds, text, url, vcpus } from "./setting-values.ts";
+import { type Env, memory, seconds, vcpus } from "./setting-values.ts";
 
 /** What a person may set for the kit, checked. Holds secrets: it stays on the host and is never printed whole. */
 export interface Settings {
@@ -14,14 +15,6 @@ export interface Settings {
   bot: PowerSettings;
 }
 
-export interface TelegramSettings {
-  /** secret */
-  token: string;
-  apiRoot: string;
-  /** user ids; empty: strangers get a pairing code */
-  allowFrom: string[];
-}
-
 export interface PowerSettings {
   memory_mb: number;
   vcpus: number;
@@ -30,33 +23,13 @@ export interface PowerSettings {
   stop_after_paused_s: number | null;
 }
 
-const TELEGRAM_API = "https://api.telegram.org";
-
 /**
  * @param file a file of `NAME=value` lines; what is in `env` wins over it
  * @throws AegisError `invalid_request` that names the variable
  */
 export function loadSettings(env: Env, file?: string): Settings {
   const all: Env = file === undefined ? env : { ...readEnvFile(file), ...env };
-  return { telegram: telegram(all), llm: loadLlmSettings(all), work: work(all), bot: bot(all) };
-}
-
-function telegram(env: Env): TelegramSettings | null {
-  const token = text(env, "TELEGRAM_BOT_TOKEN");
-  if (token === null) return null;
-  if (!/^\d+:[\w-]{20,}$/.test(token))
-    throw new AegisError(
-      "invalid_request",
-      "TELEGRAM_BOT_TOKEN is not a bot token: @BotFather gives one that looks like 123456789:AAF... Copy it whole.",
-    );
-  const allowFrom = (text(env, "TELEGRAM_ALLOW_FROM") ?? "").split(/[\s,]+/).filter((id) => id !== "");
-  for (const id of allowFrom)
-    if (!/^(\d+|\*)$/.test(id))
-      throw new AegisError(
-        "invalid_request",
-        `TELEGRAM_ALLOW_FROM holds "${id}", which is no Telegram user id: give numbers, separated by commas (@userinfobot tells you yours).`,
-      );
-  return { token, apiRoot: url(env, "TELEGRAM_API_ROOT", TELEGRAM_API), allowFrom };
+  return { telegram: loadTelegramSettings(all), llm: loadLlmSettings(all), work: work(all), bot: bot(all) };
 }
 
 function work(env: Env): Settings["work"] {

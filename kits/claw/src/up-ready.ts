@@ -10,21 +10,31 @@ const PAUSE_MS = 250;
 const ATTEMPT_MS = 5000;
 const SHOWN_LINES = 8;
 
+interface Signs {
+  /** of the webhook on the host */
+  port: number;
+  /** the bot asks for updates itself; null: its webhook answers instead */
+  polls: Promise<void> | null;
+}
+
 /**
- * Waits until the bot's webhook answers. It comes up in the middle of OpenClaw's start, so there is nothing but to ask.
+ * Waits until the bot takes updates. Its webhook comes up in the middle of OpenClaw's start, so there is nothing but to ask.
  * @throws AegisError with the end of the bot's log when it gives up or takes too long
  */
 export async function waitUntilReady(
   client: AegisClient,
   bot: InstanceView,
-  port: number,
+  { port, polls }: Signs,
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
   const settled = new AbortController();
   const either = AbortSignal.any([signal, settled.signal]);
   try {
-    await Promise.race([answers(port, either), itsEnd(client, bot, report, either)]);
+    await Promise.race([
+      polls === null ? answers(port, either) : within(polls, either),
+      itsEnd(client, bot, report, either),
+    ]);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AegisError)) throw error;
@@ -37,11 +47,18 @@ export async function waitUntilReady(
 async function answers(port: number, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
   while (!(await isHealthy(port, signal))) {
-    if (Date.now() > deadline)
-      throw new AegisError("guest_unreachable", `The bot was not ready after ${DEADLINE_MS / 60_000} minutes.`);
+    if (Date.now() > deadline) throw tooLate();
     await delay(PAUSE_MS, undefined, { signal });
   }
 }
+
+async function within(sign: Promise<void>, signal: AbortSignal): Promise<void> {
+  const late = delay(DEADLINE_MS, undefined, { signal }).then(() => Promise.reject(tooLate()));
+  await Promise.race([sign, late]);
+}
+
+const tooLate = () =>
+  new AegisError("guest_unreachable", `The bot was not ready after ${DEADLINE_MS / 60_000} minutes.`);
 
 async function isHealthy(port: number, signal: AbortSignal): Promise<boolean> {
   try {

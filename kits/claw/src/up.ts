@@ -13,6 +13,7 @@ import { startRelay } from "./relay/start-relay.ts";
 import { loadSettings, type Settings } from "./settings.ts";
 import { ensureBot, webhookPort } from "./up-bot.ts";
 import { ensureClawImage } from "./up-image.ts";
+import { BotLease } from "./up-lease.ts";
 import { UpLock } from "./up-lock.ts";
 import { readUpOptions, type UpOptions } from "./up-options.ts";
 import { followBotPower } from "./up-power.ts";
@@ -62,11 +63,19 @@ async function up(args: string[]): Promise<void> {
       botToken: PLACEHOLDER_BOT_TOKEN,
       webhook: { url: `http://127.0.0.1:${port}${WEBHOOK_PATH}`, secret: state.webhookSecret },
       log,
+      notice: (text) => {
+        log(text);
+        progress.say(text);
+      },
       signal,
     });
     cleanup.defer(() => started.close());
+    if (started.botPolls !== null) {
+      const lease = BotLease.hold(client, bot.id, log);
+      cleanup.defer(() => lease.release());
+    }
     void followBotPower(client, bot.id, powerTeller(started, progress), signal);
-    await waitUntilReady(client, bot, port, report, signal);
+    await waitUntilReady(client, bot, { port, polls: started.botPolls }, report, signal);
     return started;
   });
   lock.setUrl(relay.chatUrl);
@@ -115,9 +124,9 @@ function upstreamOf({ telegram, llm }: Settings, options: UpOptions): UpstreamOp
     const label = llm.kind === "demo" ? { modelLabel: "offline demo model" } : {};
     return { kind: "local", host: "127.0.0.1", port: options.chatPort, ...label };
   }
-  const { token, apiRoot, allowFrom } = telegram;
+  const { token, apiRoot, allowFrom, groups, mode } = telegram;
   const known = allowFrom.includes("*") || allowFrom.length === 0 ? {} : { allowFrom: allowFrom.map(Number) };
-  return { kind: "telegram", token, apiRoot, ...known };
+  return { kind: "telegram", token, apiRoot, mode, groups: groups.map(Number), ...known };
 }
 
 function welcome(relay: Relay, { llm }: Settings, { home }: UpOptions): string {

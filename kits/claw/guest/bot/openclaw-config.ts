@@ -69,18 +69,32 @@ function telegramChannel(chat: ChatConfig) {
     enabled: true,
     botToken: chat.bot_token,
     apiRoot: chat.api_root,
-    webhookUrl: chat.webhook_url,
-    webhookSecret: chat.webhook_secret,
-    webhookPath: WEBHOOK_PATH,
-    webhookHost: "127.0.0.1",
-    webhookPort: WEBHOOK_PORT,
-    groupPolicy: "disabled",
+    ...webhook(chat),
+    ...groups(chat.groups),
     // no passing "Working ..." messages beside the ones that the plugin edits
     streaming: { mode: "off" },
     // the instance sleeps between messages, which a health monitor would take for a fault
     healthMonitor: { enabled: false },
     ...access(chat.allow_from),
   };
+}
+
+/** Without a webhook OpenClaw polls. */
+function webhook({ webhook_url, webhook_secret }: ChatConfig) {
+  if (webhook_url === null) return {};
+  return {
+    webhookUrl: webhook_url,
+    webhookSecret: webhook_secret,
+    webhookPath: WEBHOOK_PATH,
+    webhookHost: "127.0.0.1",
+    webhookPort: WEBHOOK_PORT,
+  };
+}
+
+/** In a group, OpenClaw asks the same list of people as in a direct chat. */
+function groups(ids: string[]) {
+  if (ids.length === 0) return { groupPolicy: "disabled" };
+  return { groupPolicy: "allowlist", groups: Object.fromEntries(ids.map((id) => [id, { requireMention: true }])) };
 }
 
 function access(allowFrom: string[] | null) {

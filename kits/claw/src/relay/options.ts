@@ -24,7 +24,33 @@ export interface TelegramUpstreamOptions {
   apiRoot: string;
   /** user ids whose updates may wake the bot; absent: everybody's */
   allowFrom?: readonly number[];
+  /** group chats (ids below 0) whose updates may wake the bot; absent: all */
+  groups?: readonly number[];
+  /** how updates come from Telegram to the bot; absent: `relay` */
+  mode?: TelegramMode;
+  /** pause before the first retry of anything that Telegram refuses, and the longest one */
+  retryMs?: RetryMs;
 }
+
+export interface RetryMs {
+  first: number;
+  longest: number;
+}
+
+/** How updates come from Telegram to the bot. */
+export type TelegramMode =
+  /** the relay polls, and brings them to the bot's webhook */
+  | { kind: "relay" }
+  /** Telegram posts them to a public URL that leads to the relay's `port` on loopback; the relay brings them to the bot */
+  | { kind: "webhook"; port: number; reach: PublicReach }
+  /** the bot polls by itself, through the relay, which knows the token */
+  | { kind: "polling" };
+
+/** Where the public URL comes from. */
+export type PublicReach =
+  | { kind: "url"; url: string }
+  /** a program that prints the URL; `{port}` in the command is the port that it is to lead to */
+  | { kind: "tunnel"; command: string; urlPattern: string };
 
 /** The bot's own door: a public port of its instance, which wakes it. */
 export interface WebhookOptions {
@@ -47,6 +73,8 @@ export interface RelayOptions {
   webhook: WebhookOptions;
   /** one line each, never with a secret in it */
   log: (line: string) => void;
+  /** what a person has to know or do, once when it begins and once when it is over; absent: the log alone */
+  notice?: (text: string) => void;
   /** aborting it closes the relay */
   signal: AbortSignal;
 }
@@ -58,6 +86,8 @@ export interface Relay {
   readonly botApiPort: number;
   /** the page with its key, or null with the telegram upstream; the same over restarts as long as the port is */
   readonly chatUrl: string | null;
+  /** settles when the bot has asked for updates itself for the first time; null: it has a webhook instead */
+  readonly botPolls: Promise<void> | null;
   /** Tells the chat page whether the bot sleeps; without it the page shows what it can see itself. */
   setBotPower(power: BotPower): void;
   close(): Promise<void>;

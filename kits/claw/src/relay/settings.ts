@@ -1,6 +1,20 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
-type SettingKey = "offset" | "last_update_id" | "last_message_id" | "chat_port" | "allowed_updates" | "webhook_url";
+type SettingKey =
+  | "offset"
+  /** of the bot that `offset` and the updates belong to */
+  | "bot_id"
+  | "last_update_id"
+  | "last_message_id"
+  | "chat_port"
+  | "allowed_updates"
+  | "webhook_url"
+  /** what Telegram puts into its posts to the public URL */
+  | "public_secret"
+  /** port that the public URL leads to */
+  | "public_port"
+  /** the webhook that Telegram was told last, as JSON */
+  | "public_webhook";
 
 /** Small facts that outlive the process. Safe inside a transaction. */
 export class Settings {

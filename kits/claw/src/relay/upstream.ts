@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Parameters } from "./bot-api/read-parameters.ts";
 
 /** One call of the bot, checked and addressed; its body is not read yet. */
 export interface MethodCall {
@@ -14,10 +15,20 @@ export interface FileCall {
   response: ServerResponse;
 }
 
+/** What answers `getUpdates` where the bot polls by itself. */
+export interface UpdateSource {
+  /** settles at the first call */
+  readonly asked: Promise<void>;
+  /** @throws BotApiError as Telegram says it */
+  take(parameters: Parameters, signal: AbortSignal): Promise<unknown>;
+}
+
 /** The side that the bot's calls go to. */
 export interface Upstream {
   /** the chat page, if the upstream has one */
   readonly chatUrl: string | null;
+  /** null: updates come by the bot's webhook */
+  readonly updates: UpdateSource | null;
   /** Answers the call. @throws BotApiError to be told to the bot */
   call(call: MethodCall): Promise<void>;
   download(call: FileCall): Promise<void>;

@@ -6,7 +6,7 @@ import { type ClawConfig, readClawConfig } from "../../guest/claw-config.ts";
 import { botInstance } from "../../src/bot-instance.ts";
 import { loadSettings } from "../../src/settings.ts";
 
-const configOf = (allowFrom: string[] | null) => {
+const configOf = (allowFrom: string[] | null, chat: Partial<ClawConfig["chat"]> = {}) => {
   const { create } = botInstance(loadSettings({}), {
     image: "claw",
     workspace: "w",
@@ -16,7 +16,7 @@ const configOf = (allowFrom: string[] | null) => {
     demoModelUrl: "http://127.0.0.1:2",
   });
   const config: ClawConfig = readClawConfig(create.env ?? {});
-  config.chat.allow_from = allowFrom;
+  Object.assign(config.chat, { allow_from: allowFrom }, chat);
   return openclawConfig(config, botPaths("/workspace", "/opt/claw"), "gateway-token");
 };
 
@@ -45,6 +45,19 @@ test.each([
   [["*"], { dmPolicy: "open", allowFrom: ["*"] }],
 ])("allow_from %o", (allowFrom, expected) => {
   expect(configOf(allowFrom).channels.telegram).toMatchObject(expected);
+});
+
+test("without a webhook OpenClaw polls: no key of one is left", () => {
+  const keys = Object.keys(configOf(["42"], { webhook_url: null }).channels.telegram);
+  expect(keys.filter((key) => key.startsWith("webhook"))).toEqual([]);
+});
+
+test("groups are closed but for those named, and there the bot has to be mentioned", () => {
+  expect(configOf(["42"]).channels.telegram).toMatchObject({ groupPolicy: "disabled" });
+  expect(configOf(["42"], { groups: ["-100123"] }).channels.telegram).toMatchObject({
+    groupPolicy: "allowlist",
+    groups: { "-100123": { requireMention: true } },
+  });
 });
 
 test("the heap leaves room for the rest", () => {

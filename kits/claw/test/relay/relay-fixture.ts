@@ -12,6 +12,7 @@ export const realToken = "7:real-token-AAE";
 export class RelayFixture implements AsyncDisposable {
   readonly bot = new BotDouble();
   readonly lines: string[] = [];
+  readonly notices: string[] = [];
   stateDir = "";
   relay: Relay | null = null;
 
@@ -30,6 +31,7 @@ export class RelayFixture implements AsyncDisposable {
       botToken: "1:aegis",
       webhook: { url: this.bot.url, secret: hookSecret },
       log: (line) => this.lines.push(line),
+      notice: (text) => this.notices.push(text),
       signal: new AbortController().signal,
     });
     return this.relay;

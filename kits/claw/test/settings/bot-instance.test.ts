@@ -86,3 +86,15 @@ test("it is asked before a pause, and told of the resume", () => {
   const hook = (what: string) => ({ command: ["node", "/opt/claw/pause.mjs", what] });
   expect(made({}).create.pause_hook).toMatchObject({ ...hook("ask"), resume: hook("resumed") });
 });
+
+test("a bot that polls is kept awake by leases alone, started again when it ends, and has no webhook", () => {
+  const { create, config } = made({ TELEGRAM_BOT_TOKEN: token, TELEGRAM_MODE: "polling" });
+  expect(create).toMatchObject({ idle_policy: "leases_only", restart: "always" });
+  expect(config.chat.webhook_url).toBeNull();
+});
+
+test("behind a public URL the bot is the same as with the relay: a switch does not restart it", () => {
+  const relay = made({ TELEGRAM_BOT_TOKEN: token });
+  const webhook = { TELEGRAM_MODE: "webhook", TELEGRAM_PUBLIC_URL: "https://bot.example" };
+  expect(made({ TELEGRAM_BOT_TOKEN: token, ...webhook }).create).toEqual(relay.create);
+});

@@ -31,7 +31,52 @@ test("blank counts as not set", () => {
 
 test("telegram", () => {
   const { telegram } = loadSettings({ TELEGRAM_BOT_TOKEN: token, TELEGRAM_ALLOW_FROM: "42, 43" });
-  expect(telegram).toEqual({ token, apiRoot: "https://api.telegram.org", allowFrom: ["42", "43"] });
+  expect(telegram).toEqual({
+    token,
+    apiRoot: "https://api.telegram.org",
+    allowFrom: ["42", "43"],
+    groups: [],
+    mode: { kind: "relay" },
+  });
+});
+
+const telegramWith = (env: Record<string, string>) => ({ TELEGRAM_BOT_TOKEN: token, ...env });
+const webhook = { TELEGRAM_MODE: "webhook" };
+const tunnel = { ...webhook, TELEGRAM_TUNNEL_COMMAND: "tunnel {port}" };
+
+test.each([
+  [{ TELEGRAM_MODE: "polling" }, { kind: "polling" }],
+  [
+    { ...webhook, TELEGRAM_PUBLIC_URL: "https://bot.example:8443/" },
+    { kind: "webhook", port: 8788, reach: { kind: "url", url: "https://bot.example:8443" } },
+  ],
+  [
+    { ...tunnel, TELEGRAM_TUNNEL_URL_PATTERN: "https://\\S+", TELEGRAM_WEBHOOK_PORT: "9000" },
+    { kind: "webhook", port: 9000, reach: { kind: "tunnel", command: "tunnel {port}", urlPattern: "https://\\S+" } },
+  ],
+])("the way of updates: %o", (env, mode) => {
+  expect(loadSettings(telegramWith(env)).telegram?.mode).toEqual(mode);
+});
+
+test("the address of a quick tunnel is found in what cloudflared prints", () => {
+  const mode = loadSettings(telegramWith(tunnel)).telegram?.mode;
+  const pattern = mode?.kind === "webhook" && mode.reach.kind === "tunnel" ? mode.reach.urlPattern : "";
+  const line = "2026-01-02T03:04:05Z INF |  https://odd-words-here-42.trycloudflare.com                    |";
+  expect(new RegExp(pattern).exec(line)?.[0]).toBe("https://odd-words-here-42.trycloudflare.com");
+});
+
+test.each([
+  [{ TELEGRAM_MODE: "push" }, /TELEGRAM_MODE is "push".*relay, webhook, polling/],
+  [webhook, /TELEGRAM_PUBLIC_URL .*TELEGRAM_TUNNEL_COMMAND/],
+  [{ ...tunnel, TELEGRAM_PUBLIC_URL: "https://bot.example" }, /both set/],
+  [{ ...webhook, TELEGRAM_PUBLIC_URL: "http://bot.example" }, /https alone/],
+  [{ ...webhook, TELEGRAM_PUBLIC_URL: "https://bot.example:9999" }, /443, 80, 88 and 8443/],
+  [{ ...tunnel, TELEGRAM_TUNNEL_URL_PATTERN: "(" }, /no regular expression/],
+  [{ ...tunnel, TELEGRAM_WEBHOOK_PORT: "x" }, /TELEGRAM_WEBHOOK_PORT is "x"/],
+  [{ TELEGRAM_GROUPS: "123", TELEGRAM_ALLOW_FROM: "42" }, /TELEGRAM_GROUPS holds "123"/],
+  [{ TELEGRAM_GROUPS: "-100123" }, /TELEGRAM_ALLOW_FROM is not/],
+])("refused with the reason: %o", (env, why) => {
+  expect(refusal(telegramWith(env))).toMatch(why);
 });
 
 test.each([

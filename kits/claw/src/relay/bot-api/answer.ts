@@ -4,11 +4,13 @@ import type { ServerResponse } from "node:http";
 export class BotApiError extends Error {
   override readonly name = "BotApiError";
   readonly status: number;
+  readonly retryAfterS: number | null;
 
   /** @param message what Telegram puts into `description`; never contains a secret */
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, retryAfterS: number | null = null) {
     super(message);
     this.status = status;
+    this.retryAfterS = retryAfterS;
   }
 }
 
@@ -27,5 +29,6 @@ export function answerResult(response: ServerResponse, result: unknown): void {
 }
 
 export function answerError(response: ServerResponse, error: BotApiError): void {
-  send(response, error.status, { ok: false, error_code: error.status, description: error.message });
+  const wait = error.retryAfterS === null ? {} : { parameters: { retry_after: error.retryAfterS } };
+  send(response, error.status, { ok: false, error_code: error.status, description: error.message, ...wait });
 }

@@ -67,5 +67,7 @@ async function handle(deps: Dependencies, request: IncomingMessage, response: Se
   if (own === null) {
     return deps.upstream.call({ method: address.rest, query: url.searchParams, request, response });
   }
-  answerResult(response, deps.webhook.answer(own, await readParameters(request, url.searchParams)));
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  answerResult(response, await deps.webhook.answer(own, await readParameters(request, url.searchParams), gone.signal));
 }

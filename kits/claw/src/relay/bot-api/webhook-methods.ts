@@ -1,11 +1,14 @@
 import type { UpdateQueue } from "../delivery/update-queue.ts";
 import type { Settings } from "../settings.ts";
+import type { UpdateSource } from "../upstream.ts";
 import { BotApiError } from "./answer.ts";
 import type { Parameters } from "./read-parameters.ts";
 
 interface Dependencies {
   settings: Settings;
   queue: UpdateQueue;
+  /** null: updates come by the webhook */
+  updates: UpdateSource | null;
   /** called when the bot says that it listens */
   onReady: () => void;
 }
@@ -19,7 +22,7 @@ export function webhookMethod(method: string): WebhookMethod | null {
   return names.find((name) => name === lower) ?? null;
 }
 
-/** Stands in for Telegram where the bot manages its own updates: they always come by the webhook that the host set up. */
+/** Stands in for Telegram where the bot manages its own updates: they come the way that the host has set up. */
 export class WebhookMethods {
   readonly #deps: Dependencies;
 
@@ -27,7 +30,8 @@ export class WebhookMethods {
     this.#deps = deps;
   }
 
-  answer(method: WebhookMethod, parameters: Parameters): unknown {
+  /** @param signal ends a call that waits for updates */
+  async answer(method: WebhookMethod, parameters: Parameters, signal: AbortSignal): Promise<unknown> {
     switch (method) {
       case "setwebhook":
         return this.#setWebhook(parameters);
@@ -35,11 +39,12 @@ export class WebhookMethods {
         return true;
       case "getwebhookinfo":
         return {
-          url: this.#deps.settings.text("webhook_url") ?? "",
+          url: this.#deps.updates === null ? (this.#deps.settings.text("webhook_url") ?? "") : "",
           has_custom_certificate: false,
           pending_update_count: this.#deps.queue.pending,
         };
       case "getupdates":
+        if (this.#deps.updates !== null) return this.#deps.updates.take(parameters, signal);
         throw new BotApiError(
           409,
           "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first",

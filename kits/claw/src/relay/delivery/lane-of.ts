@@ -6,7 +6,7 @@ export interface Update extends JsonObject {
 }
 
 export function isUpdate(value: unknown): value is Update {
-  return typeof asObject(value)?.["update_id"] === "number";
+  return Number.isSafeInteger(asObject(value)?.["update_id"]);
 }
 
 /** The one object beside `update_id`: message, callback_query, ... */
@@ -23,10 +23,15 @@ const idOf = (value: unknown): number | null => {
   return typeof id === "number" ? id : null;
 };
 
+/** The chat that an update is about; below 0 for groups and channels. */
+export function chatOf(update: Update): number | null {
+  const payload = payloadOf(update);
+  return idOf(payload?.["chat"]) ?? idOf(asObject(payload?.["message"])?.["chat"]);
+}
+
 /** Updates of one lane stay in order; lanes do not wait for each other. */
 export function laneOf(update: Update): string {
-  const payload = payloadOf(update);
-  const chat = idOf(payload?.["chat"]) ?? idOf(asObject(payload?.["message"])?.["chat"]);
+  const chat = chatOf(update);
   if (chat !== null) return `chat:${chat}`;
   const sender = senderOf(update);
   return sender === null ? "other" : `user:${sender}`;

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { transaction } from "../database.ts";
 import type { Settings } from "../settings.ts";
+import { parseJson } from "../json-value.ts";
 import { laneOf, type Update } from "./lane-of.ts";
 
 /** Tombstones that are kept so that an update which Telegram sends twice is known. */
@@ -22,6 +23,8 @@ export class UpdateQueue {
   readonly #settle: StatementSync;
   readonly #prune: StatementSync;
   readonly #count: StatementSync;
+  readonly #batch: StatementSync;
+  readonly #settleBelow: StatementSync;
 
   constructor(db: DatabaseSync, settings: Settings) {
     this.#db = db;
@@ -35,15 +38,59 @@ export class UpdateQueue {
     );
     this.#settle = db.prepare("UPDATE incoming SET state = ?, body = '' WHERE position = ?");
     this.#prune = db.prepare("DELETE FROM incoming WHERE state <> 'pending' AND position < ?");
+    this.#batch = db.prepare("SELECT position, body FROM incoming WHERE state = 'pending' ORDER BY position LIMIT ?");
+    this.#settleBelow = db.prepare(
+      "UPDATE incoming SET state = 'accepted', body = '' WHERE state = 'pending' AND position <= ? AND update_id < ?",
+    );
     this.#count = db.prepare("SELECT count(*) AS n FROM incoming WHERE state = 'pending'");
   }
 
-  /** Takes over a batch of Telegram's: `kept` and the new offset become durable together. A known update is ignored. */
-  receive(kept: readonly Update[], offset: number): void {
+  /**
+   * Takes over a batch of Telegram's: `kept` and the new offset become durable together. A known update is ignored.
+   * @param offset null: they did not come by polling
+   */
+  receive(kept: readonly Update[], offset: number | null): void {
     transaction(this.#db, () => {
       for (const update of kept) this.#insert.run(update.update_id, laneOf(update), JSON.stringify(update));
-      this.#settings.set("offset", offset);
+      if (offset !== null) this.#settings.set("offset", offset);
     });
+  }
+
+  /** The bot has confirmed everything below the offset to Telegram itself. */
+  raiseOffset(offset: number): void {
+    if (offset > this.offset) this.#settings.set("offset", offset);
+  }
+
+  /**
+   * What is here belongs to this bot from now on. With another token than before, what came for the bot of that one is
+   * dropped: nobody can answer it, and its ids would hide updates of the new one.
+   * @returns how many updates were dropped that nobody had got
+   */
+  belongTo(botId: string): number {
+    const before = this.#settings.text("bot_id");
+    if (before === botId) return 0;
+    const dropped = before === null ? 0 : this.pending;
+    transaction(this.#db, () => {
+      if (before !== null) {
+        this.#db.exec("DELETE FROM incoming");
+        this.#settings.set("offset", 0);
+      }
+      this.#settings.set("bot_id", botId);
+    });
+    return dropped;
+  }
+
+  /** The oldest updates that the bot has not got, of all lanes. */
+  batch(limit: number): { last: number; updates: unknown[] } | null {
+    const rows = this.#batch.all(limit);
+    const last = rows.at(-1);
+    if (last === undefined) return null;
+    return { last: Number(last["position"]), updates: rows.map((row) => parseJson(String(row["body"]))) };
+  }
+
+  /** The bot polls past these: it has them. */
+  settleBelow(position: number, offset: number): void {
+    this.#settleBelow.run(position, offset);
   }
 
   /** Adds an update of our own; to be called inside a transaction. */

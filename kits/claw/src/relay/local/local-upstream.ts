@@ -21,6 +21,7 @@ interface Dependencies {
 /** Plays Telegram for the one chat of the page. */
 export class LocalUpstream implements Upstream {
   readonly chatUrl: string;
+  readonly updates = null;
   readonly #deps: Dependencies;
 
   constructor(deps: Dependencies) {

@@ -16,6 +16,9 @@ export class TelegramFailure extends Error {
   }
 }
 
+/** A hundred updates are a few hundred KB; what is longer is not read into memory. */
+const largestAnswer = 32 * 1024 * 1024;
+
 export interface TelegramRequest {
   method: "GET" | "POST";
   headers: Record<string, string>;
@@ -78,11 +81,20 @@ export class TelegramClient {
   }
 
   async #text(response: IncomingMessage): Promise<string> {
+    const chunks: Buffer[] = [];
+    let size = 0;
     try {
-      return (await response.toArray()).join("");
+      for await (const chunk of response) {
+        const bytes = Buffer.from(chunk);
+        size += bytes.length;
+        if (size > largestAnswer) break;
+        chunks.push(bytes);
+      }
     } catch {
       throw new TelegramFailure(0, "Telegram broke off its answer", null);
     }
+    if (size > largestAnswer) throw new TelegramFailure(0, "Telegram's answer is too large to be read", null);
+    return Buffer.concat(chunks).toString("utf8");
   }
 
   #failure(method: string, status: number, answer: ReturnType<typeof asObject>): TelegramFailure {

@@ -2,8 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { AegisError } from "@aegis/protocol/errors";
 import { BotApiError } from "../bot-api/answer.ts";
-import type { FileCall, MethodCall, Upstream } from "../upstream.ts";
-import type { Poller } from "./poller.ts";
+import type { FileCall, MethodCall, UpdateSource, Upstream } from "../upstream.ts";
 import { type TelegramClient, TelegramFailure } from "./telegram-client.ts";
 
 const patienceMs = 120_000;
@@ -18,16 +17,24 @@ function pickHeaders(from: IncomingMessage): Record<string, string> {
   return headers;
 }
 
+/** The way by which updates come. */
+export interface Intake {
+  readonly updates: UpdateSource | null;
+  close(): Promise<void>;
+}
+
 /** Passes the bot's calls on under the real token, without holding bodies in memory. */
 export class TelegramUpstream implements Upstream {
   readonly chatUrl = null;
+  readonly updates: UpdateSource | null;
   readonly #client: TelegramClient;
-  readonly #poller: Poller;
+  readonly #intake: Intake;
   readonly #closing = new AbortController();
 
-  constructor(client: TelegramClient, poller: Poller) {
+  constructor(client: TelegramClient, intake: Intake) {
+    this.updates = intake.updates;
     this.#client = client;
-    this.#poller = poller;
+    this.#intake = intake;
   }
 
   async call({ method, query, request, response }: MethodCall): Promise<void> {
@@ -45,7 +52,7 @@ export class TelegramUpstream implements Upstream {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#poller.close();
+    await this.#intake.close();
   }
 
   async #forward(url: URL, request: IncomingMessage | null, response: ServerResponse): Promise<void> {

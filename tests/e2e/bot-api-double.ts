@@ -18,10 +18,16 @@ export interface BotMessage {
   text: string;
   edits: number;
   deleted: boolean;
+  /** when it was sent, in ms */
+  at: number;
 }
 
 /** What goes wrong with a call: an error answer of the Bot API, or a connection that breaks. */
-export type Fault = { status: number; description?: string; retryAfterS?: number } | "drop";
+export type Fault =
+  | { status: number; description?: string; retryAfterS?: number }
+  | "drop"
+  /** the call is done, and its answer is lost on the way */
+  | "lose-answer";
 
 interface Waiter {
   /** @returns true when it is satisfied and can be forgotten */
@@ -63,10 +69,14 @@ export class BotApiDouble {
   strangers = 0;
   /** the highest offset that a poll has confirmed */
   confirmedOffset = 0;
+  /** calls that were done, but whose caller was not told */
+  readonly lostAnswers: Readonly<Record<string, unknown>>[] = [];
   /** every 409 that was answered */
   readonly conflicts: string[] = [];
   /** what people send, by the path that getFile tells */
   readonly files = new Map<string, Buffer>();
+  /** paths of the files that the bot has fetched */
+  readonly downloads: string[] = [];
   readonly #token: string;
   readonly #server: Server;
   readonly #updates: { update_id: number }[] = [];
@@ -109,6 +119,17 @@ export class BotApiDouble {
     this.#webhook.close();
     this.#server.closeAllConnections();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** The network is gone: nobody is answered until {@link BotApiDouble.online}. */
+  async offline(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  online(): Promise<void> {
+    return this.listen(this.#port);
   }
 
   /** A person writes to the bot. @returns the update's id */
@@ -226,8 +247,13 @@ export class BotApiDouble {
     const planned = this.#faults.findIndex((fault) => fault.method === method.toLowerCase());
     const [fault] = planned < 0 ? [] : this.#faults.splice(planned, 1);
     if (fault?.fault === "drop") return void request.socket.destroy();
-    if (fault) throw new ApiError(fault.fault.status, fault.fault.description ?? "Fault", fault.fault.retryAfterS);
+    if (fault && fault.fault !== "lose-answer")
+      throw new ApiError(fault.fault.status, fault.fault.description ?? "Fault", fault.fault.retryAfterS);
     const result = await this.#answer(method.toLowerCase(), parameters, response);
+    if (fault) {
+      this.lostAnswers.push(parameters);
+      return void request.socket.destroy();
+    }
     if (response.destroyed) return;
     response.writeHead(200, { "content-type": "application/json" });
     response.end(JSON.stringify({ ok: true, result }));
@@ -243,6 +269,8 @@ export class BotApiDouble {
     this.#checkToken(token);
     const bytes = this.files.get(decodeURIComponent(path));
     if (bytes === undefined) throw new ApiError(404, "Not Found");
+    this.downloads.push(decodeURIComponent(path));
+    this.#changed();
     response.writeHead(200, { "content-type": "application/octet-stream", "content-length": bytes.length }).end(bytes);
   }
 
@@ -329,7 +357,14 @@ export class BotApiDouble {
 
   #send(parameters: Json): unknown {
     const text = textOf(parameters, "text") || textOf(parameters, "caption");
-    const message = { id: this.#nextMessage++, chatId: Number(parameters["chat_id"]), text, edits: 0, deleted: false };
+    const message = {
+      id: this.#nextMessage++,
+      chatId: Number(parameters["chat_id"]),
+      text,
+      edits: 0,
+      deleted: false,
+      at: Date.now(),
+    };
     this.messages.push(message);
     this.#changed();
     return describe(message);

@@ -78,6 +78,8 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     orphans: "keep",
     exposes: [{ port: WEBHOOK_PORT, protocol: "tcp" }],
     ...bot,
+    // what it has taken and not answered is in its own queue, so the next message must not be what starts it again
+    restart: "always",
     ...powerOf(settings),
     bindings: [telegram, access.binding],
     capabilities: {
@@ -96,9 +98,9 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
   return { create, secrets: [{ name: RELAY_KEY_SECRET, value: around.relayKey }, ...access.secrets] };
 }
 
-/** A bot that polls has to run: nobody from outside would wake it. It is the kit's lease that keeps it awake. */
-function powerOf({ telegram }: Settings): Pick<CreateInstance, "idle_policy" | "restart"> {
-  return telegram?.mode.kind === "polling" ? { idle_policy: "leases_only", restart: "always" } : {};
+/** A bot that polls is not woken by anybody from outside: it is the kit's lease that keeps it awake. */
+function powerOf({ telegram }: Settings): Pick<CreateInstance, "idle_policy"> {
+  return telegram?.mode.kind === "polling" ? { idle_policy: "leases_only" } : {};
 }
 
 function chatConfig(settings: Settings, around: BotSurroundings): ChatConfig {

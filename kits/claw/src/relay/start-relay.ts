@@ -72,7 +72,7 @@ async function assemble(options: RelayOptions, cleanup: AsyncDisposableStack): P
       case "local":
         return startLocalUpstream({ options: chosen, stateDir, botToken, db, settings, queue, feed, onQueued, log });
       case "telegram":
-        return startTelegramUpstream({ options: chosen, settings, queue, onQueued, log, notice });
+        return startTelegramUpstream({ db, options: chosen, settings, queue, onQueued, log, notice });
     }
   }
 }

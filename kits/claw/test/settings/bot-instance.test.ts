@@ -87,9 +87,13 @@ test("it is asked before a pause, and told of the resume", () => {
   expect(made({}).create.pause_hook).toMatchObject({ ...hook("ask"), resume: hook("resumed") });
 });
 
-test("a bot that polls is kept awake by leases alone, started again when it ends, and has no webhook", () => {
+test("a bot that dies is started again: it may have messages that nobody else has", () => {
+  expect(made({}).create.restart).toBe("always");
+});
+
+test("a bot that polls is kept awake by leases alone and has no webhook", () => {
   const { create, config } = made({ TELEGRAM_BOT_TOKEN: token, TELEGRAM_MODE: "polling" });
-  expect(create).toMatchObject({ idle_policy: "leases_only", restart: "always" });
+  expect(create).toMatchObject({ idle_policy: "leases_only" });
   expect(config.chat.webhook_url).toBeNull();
 });
 

@@ -1,3 +1,4 @@
+import type { DatabaseSync } from "node:sqlite";
 import type { UpdateQueue } from "../delivery/update-queue.ts";
 import type { TelegramUpstreamOptions } from "../options.ts";
 import type { Settings } from "../settings.ts";
@@ -5,6 +6,7 @@ import { openWebhook } from "./open-webhook.ts";
 import { PolledUpdates } from "./polled-updates.ts";
 import { Poller } from "./poller.ts";
 import { TelegramClient } from "./telegram-client.ts";
+import { SentJournal } from "./sent-journal.ts";
 import { checkToken, type Intake, TelegramUpstream } from "./telegram-upstream.ts";
 import { Trouble } from "./trouble.ts";
 import { welcomeOf } from "./welcome.ts";
@@ -12,6 +14,7 @@ import { welcomeOf } from "./welcome.ts";
 const retryMs = { first: 1000, longest: 60_000 };
 
 interface Dependencies {
+  db: DatabaseSync;
   options: TelegramUpstreamOptions;
   settings: Settings;
   queue: UpdateQueue;
@@ -31,7 +34,8 @@ export async function startTelegramUpstream(deps: Dependencies): Promise<Telegra
   await checkToken(client, log);
   const dropped = queue.belongTo(options.token.split(":")[0] ?? "");
   if (dropped > 0) log(`${dropped} updates of another bot were dropped: the token has changed`);
-  return new TelegramUpstream(client, await openIntake(client, deps));
+  const intake = await openIntake(client, deps);
+  return new TelegramUpstream({ client, intake, journal: new SentJournal(deps.db), log });
 }
 
 async function openIntake(client: TelegramClient, deps: Dependencies): Promise<Intake> {

@@ -1,11 +1,16 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { AegisError } from "@aegis/protocol/errors";
 import { BotApiError } from "../bot-api/answer.ts";
 import type { FileCall, MethodCall, UpdateSource, Upstream } from "../upstream.ts";
+import type { SentJournal } from "./sent-journal.ts";
+import { SentMessages } from "./sent-messages.ts";
 import { type TelegramClient, TelegramFailure } from "./telegram-client.ts";
 
 const patienceMs = 120_000;
+/** What Telegram itself takes and gives is smaller; a local Bot API server would take 2 GB. */
+const largestFile = 100 * 1024 * 1024;
 const passedOn = ["content-type", "content-length"] as const;
 
 function pickHeaders(from: IncomingMessage): Record<string, string> {
@@ -23,21 +28,32 @@ export interface Intake {
   close(): Promise<void>;
 }
 
+interface Dependencies {
+  client: TelegramClient;
+  intake: Intake;
+  journal: SentJournal;
+  log: (line: string) => void;
+}
+
 /** Passes the bot's calls on under the real token, without holding bodies in memory. */
 export class TelegramUpstream implements Upstream {
   readonly chatUrl = null;
   readonly updates: UpdateSource | null;
   readonly #client: TelegramClient;
   readonly #intake: Intake;
+  readonly #sent: SentMessages;
   readonly #closing = new AbortController();
 
-  constructor(client: TelegramClient, intake: Intake) {
+  constructor({ client, intake, journal, log }: Dependencies) {
     this.updates = intake.updates;
     this.#client = client;
     this.#intake = intake;
+    this.#sent = new SentMessages({ client, journal, log, closing: this.#closing.signal });
   }
 
-  async call({ method, query, request, response }: MethodCall): Promise<void> {
+  async call(call: MethodCall): Promise<void> {
+    const { method, query, request, response } = call;
+    if (this.#sent.takes(call)) return this.#sent.call(call);
     const url = this.#client.methodUrl(method);
     url.search = query.toString();
     await this.#forward(url, request, response);
@@ -59,6 +75,7 @@ export class TelegramUpstream implements Upstream {
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(patienceMs)]);
     const method = request?.method === "POST" ? "POST" : "GET";
     const headers = request ? pickHeaders(request) : {};
+    if (Number(headers["content-length"] ?? 0) > largestFile) throw tooLarge();
     if (request && method === "POST" && headers["content-length"] === undefined) {
       headers["transfer-encoding"] = "chunked";
     }
@@ -68,15 +85,32 @@ export class TelegramUpstream implements Upstream {
         request.once("close", () => {
           if (!request.complete) outgoing.destroy();
         });
-        request.pipe(outgoing);
+        pipeline(request, bounded(), outgoing).catch((error: unknown) => outgoing.destroy(asError(error)));
       })
       .catch((error: unknown) => {
-        throw error instanceof TelegramFailure ? new BotApiError(502, `Bad Gateway: ${error.message}`) : error;
+        if (!(error instanceof TelegramFailure)) throw error;
+        throw error.message.includes(tooLargeText) ? tooLarge() : new BotApiError(502, `Bad Gateway: ${error.message}`);
       });
     response.writeHead(answer.statusCode ?? 502, pickHeaders(answer));
     // a broken pipe either way destroys both ends, which is all that can be told once the head is out
-    await pipeline(answer, response).catch(() => response.destroy());
+    await pipeline(answer, bounded(), response).catch(() => response.destroy());
   }
+}
+
+const tooLargeText = "Request Entity Too Large";
+const tooLarge = (): BotApiError => new BotApiError(413, tooLargeText);
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+/** Passes bytes on, but no more than a file may have. */
+function bounded(): Transform {
+  let size = 0;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      size += chunk.length;
+      if (size > largestFile) done(new Error(tooLargeText));
+      else done(null, chunk);
+    },
+  });
 }
 
 /**

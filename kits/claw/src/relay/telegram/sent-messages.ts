@@ -1,0 +1,138 @@
+import { createHash } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { BotApiError } from "../bot-api/answer.ts";
+import { readBody } from "../bot-api/read-parameters.ts";
+import type { MethodCall } from "../upstream.ts";
+import type { SentAnswer, SentJournal } from "./sent-journal.ts";
+import { type TelegramClient, TelegramFailure } from "./telegram-client.ts";
+
+/** Texts are smaller; what is larger carries a file and is passed on as it comes. */
+const largestBody = 64 * 1024;
+const largestAnswer = 256 * 1024;
+const patienceMs = 120_000;
+/** Of one connection, answers that may be lost with it. */
+const mostRecent = 64;
+
+interface Flight {
+  answer: Promise<SentAnswer>;
+  asker: ServerResponse;
+}
+
+interface Dependencies {
+  client: TelegramClient;
+  journal: SentJournal;
+  closing: AbortSignal;
+  log: (line: string) => void;
+}
+
+/**
+ * Calls that make a message. When the bot's connection breaks after Telegram has taken one, the bot tries the same again: it
+ * then gets the answer that it has missed, and the chat gets no second message.
+ */
+export class SentMessages {
+  readonly #deps: Dependencies;
+  readonly #flights = new Map<string, Flight>();
+  readonly #recent = new WeakMap<Socket, string[]>();
+
+  constructor(deps: Dependencies) {
+    this.#deps = deps;
+  }
+
+  /** Whether it is one of them, and small enough to be compared. */
+  takes({ method, request }: MethodCall): boolean {
+    const size = Number(request.headers["content-length"] ?? Number.NaN);
+    const type = request.headers["content-type"] ?? "";
+    return (
+      /^(send(?!ChatAction)|copyMessage|forwardMessage)/i.test(method) &&
+      type.startsWith("application/json") &&
+      size <= largestBody
+    );
+  }
+
+  /** @throws BotApiError 502 when Telegram does not answer */
+  async call({ method, query, request, response }: MethodCall): Promise<void> {
+    const body = await readBody(request, largestBody);
+    const key = createHash("sha256")
+      .update(`${method.toLowerCase()}\n${query.toString()}\n`)
+      .update(body)
+      .digest("base64url");
+    const answer =
+      this.#known(method, key) ?? (await this.#flight(key, response, () => this.#send(method, query, body, key)));
+    response.once("finish", () => this.#heard(key, request.socket));
+    response.writeHead(answer.status, {
+      "content-type": answer.type,
+      "content-length": Buffer.byteLength(answer.text),
+    });
+    response.end(answer.text);
+  }
+
+  #known(method: string, key: string): SentAnswer | null {
+    const answer = this.#deps.journal.unheard(key);
+    if (answer !== null) this.#deps.log(`the bot repeats a ${method} whose answer it has missed: not sent again`);
+    return answer;
+  }
+
+  /** The same call while the first is on its way is a repetition only when nobody waits for the first any more. */
+  #flight(key: string, asker: ServerResponse, send: () => Promise<SentAnswer>): Promise<SentAnswer> {
+    const first = this.#flights.get(key);
+    if (first?.asker.destroyed === true) return first.answer;
+    const flight = { answer: send(), asker };
+    this.#flights.set(key, flight);
+    const over = (): void => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    };
+    flight.answer.then(over, over);
+    return flight.answer;
+  }
+
+  /** Goes on when the bot has gone: what Telegram says is kept for its next try. */
+  async #send(method: string, query: URLSearchParams, body: Buffer, key: string): Promise<SentAnswer> {
+    const { client, journal, closing } = this.#deps;
+    const signal = AbortSignal.any([closing, AbortSignal.timeout(patienceMs)]);
+    const url = client.methodUrl(method);
+    url.search = query.toString();
+    const headers = { "content-type": "application/json", "content-length": String(body.length) };
+    try {
+      const incoming = await client.open(url, { method: "POST", headers, signal }, (out) => out.end(body));
+      const answer = await readAnswer(incoming);
+      if (answer.status === 200) journal.put(key, answer);
+      return answer;
+    } catch (error) {
+      throw error instanceof TelegramFailure ? new BotApiError(502, `Bad Gateway: ${error.message}`) : error;
+    }
+  }
+
+  #heard(key: string, socket: Socket): void {
+    this.#deps.journal.heard(key);
+    const recent = this.#recent.get(socket) ?? this.#watch(socket);
+    recent.push(key);
+    if (recent.length > mostRecent) recent.shift();
+  }
+
+  #watch(socket: Socket): string[] {
+    const recent: string[] = [];
+    this.#recent.set(socket, recent);
+    socket.once("close", () => {
+      for (const key of recent) this.#deps.journal.doubt(key);
+    });
+    return recent;
+  }
+}
+
+async function readAnswer(incoming: IncomingMessage): Promise<SentAnswer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of incoming) {
+      const bytes = Buffer.from(chunk);
+      size += bytes.length;
+      if (size > largestAnswer) throw new TelegramFailure(0, "Telegram's answer is too large", null);
+      chunks.push(bytes);
+    }
+  } catch (error) {
+    throw error instanceof TelegramFailure ? error : new TelegramFailure(0, "Telegram broke off its answer", null);
+  }
+  const type = incoming.headers["content-type"] ?? "application/json";
+  return { status: incoming.statusCode ?? 502, type, text: Buffer.concat(chunks).toString("utf8") };
+}

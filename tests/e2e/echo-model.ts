@@ -1,0 +1,44 @@
+import { createServer, type ServerResponse } from "node:http";
+import { once } from "node:events";
+import { lastTurn } from "../../kits/claw/src/model/conversation.ts";
+
+type Request = Parameters<typeof lastTurn>[0];
+
+/** An OpenAI-compatible model that answers `q17` with `a17`: what was answered, and how often, can be counted. */
+export async function startEchoModel(): Promise<{ url: string; close: () => Promise<void> }> {
+  const server = createServer((request, response) => {
+    void (async () => {
+      const body = JSON.parse(Buffer.concat(await request.toArray()).toString()) as Request;
+      answer(response, echo(body), body.stream === true);
+    })();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const close = async () => {
+    server.closeAllConnections();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  };
+  return { url: `http://127.0.0.1:${port}/v1`, close };
+}
+
+/** What was said last may be several messages, which OpenClaw gives to the model as one. */
+function echo(request: Request): string {
+  const asked = lastTurn(request).said.match(/\bq\d+\b/g) ?? [];
+  return asked.length === 0 ? "NO_REPLY" : asked.map((word) => word.replace("q", "a")).join(" ");
+}
+
+function answer(response: ServerResponse, text: string, stream: boolean): void {
+  const base = { id: "chatcmpl-echo", created: 0, model: "echo" };
+  const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
+  if (!stream) {
+    const choices = [{ index: 0, message: { role: "assistant", content: text }, finish_reason: "stop" }];
+    response.writeHead(200, { "content-type": "application/json" });
+    return void response.end(JSON.stringify({ ...base, object: "chat.completion", choices, usage }));
+  }
+  const chunk = (delta: object, finish_reason: string | null) =>
+    `data: ${JSON.stringify({ ...base, object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason }], usage })}\n\n`;
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  response.end(`${chunk({ role: "assistant", content: text }, null)}${chunk({}, "stop")}data: [DONE]\n\n`);
+}

@@ -1,5 +1,8 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, chownSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { EventLog } from "../../src/core/event-log.ts";
 import { JwtIssuer } from "../../src/secrets/jwt-issuer.ts";
@@ -135,6 +138,30 @@ describe("a change of the master key", () => {
     expect(third.vault.reveal("KEY")).toBe("one");
     expect(readFileSync(key)).toEqual(after);
     expect(readdirSync(folder)).not.toContain("master.key.next");
+  });
+});
+
+describe("a daemon that is killed while it changes the master key", () => {
+  it("leaves a store that opens, each time", { timeout: 60_000 }, async () => {
+    const folder = temporaryFolder();
+    const first = openVault(folder);
+    for (let i = 0; i < 50; i += 1) first.vault.put(`KEY_${i}`, `value ${i}`);
+    first.close();
+    for (let round = 0; round < 5; round += 1) {
+      const child = spawn(process.execPath, [join(import.meta.dirname, "rotating-child.ts"), folder], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      await once(child.stdout, "data");
+      // anywhere in the changes that follow
+      await delay(round * 7);
+      child.kill("SIGKILL");
+      await once(child, "close");
+      const { vault, close } = openVault(folder);
+      expect(vault.names()).toHaveLength(50);
+      for (const name of vault.names()) expect(vault.reveal(name)).toBe(name.replace("KEY_", "value "));
+      expect(readdirSync(folder)).not.toContain("master.key.next");
+      close();
+    }
   });
 });
 

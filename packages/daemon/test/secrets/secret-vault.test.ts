@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { chmodSync, chownSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { EventLog } from "../../src/core/event-log.ts";
 import { JwtIssuer } from "../../src/secrets/jwt-issuer.ts";
@@ -148,7 +149,7 @@ describe("a daemon that is killed while it changes the master key", () => {
     for (let i = 0; i < 50; i += 1) first.vault.put(`KEY_${i}`, `value ${i}`);
     first.close();
     for (let round = 0; round < 5; round += 1) {
-      const child = spawn(process.execPath, [join(import.meta.dirname, "rotating-child.ts"), folder], {
+      const child = spawn(process.execPath, [fileURLToPath(new URL("rotating-child.ts", import.meta.url)), folder], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       await once(child.stdout, "data");

@@ -24,6 +24,8 @@ const FOR_TESTS = [
   ["chromium", "chromium", "the browser of the end-to-end test"],
   ["curl", "curl", "runs the examples of the documentation"],
   ["busybox-static", "busybox", "a tiny image"],
+  ["gcc", "cc", "attacks to try from inside an instance"],
+  ["libc6-dev", "cc", "attacks to try from inside an instance"],
   ["openssl", "openssl", "a certificate that nobody trusts"],
 ];
 

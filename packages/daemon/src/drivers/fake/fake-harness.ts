@@ -65,6 +65,11 @@ export class FakeHarness {
     }
   }
 
+  /** Every stream that is open breaks, while the machine goes on. */
+  breakStreams(): void {
+    for (const host of this.#streams.values()) host.destroy();
+  }
+
   /** The workload gets a signal from somebody inside. */
   signalWorkload(name: string): void {
     this.#control.signalWorkload(name);

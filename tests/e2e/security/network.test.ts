@@ -22,6 +22,7 @@ const outside = new OutsideNetwork();
 /** a second public address, with the same servers */
 const OTHER = "203.0.113.11";
 const OTHER_PORT = 8081;
+const addressesOf = (name: number): string[] => Array.from({ length: 32 }, (_, at) => `203.0.${120 + name}.${at + 1}`);
 const resolver = new TestResolver("127.0.0.79", 53, {
   "one.test": [outside.outside],
   "other.test": [OTHER],
@@ -38,7 +39,7 @@ const resolver = new TestResolver("127.0.0.79", 53, {
   "meta.test": ["169.254.169.254"],
   "mixed.test": [outside.inLan, "127.0.0.1", outside.outside],
   "rebind.test": [outside.outside],
-  "many.test": Array.from({ length: 300 }, (_, at) => `203.0.114.${at % 256}`),
+  ...Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`n${at}.bulk.test`, addressesOf(at)])),
 });
 
 const refusals: NetworkRefusal[] = [];
@@ -131,10 +132,20 @@ const allowlist = (...allow: string[]): NetworkPolicy => ({ mode: "allowlist", a
 const gatewayOf = async (machine: Machine): Promise<string> =>
   (await sh(machine, "cat /etc/resolv.conf")).replace("nameserver ", "");
 
+interface Recorded {
+  pid: number;
+  interfaceName: string;
+}
+
+const recordOf = (machine: Machine): Recorded =>
+  JSON.parse(readFileSync(`/run/aegis/${host.homeKey}/${machine.instanceId}/machine.json`, "utf8")) as Recorded;
+
+const interfaceOf = (machine: Machine): string => recordOf(machine).interfaceName;
+const tableOf = (machine: Machine): string => `aegis_${/^ag(\d+)-/.exec(interfaceOf(machine))?.[1] ?? ""}`;
+
 /** Runs in the instance's network, with every right over it, and prints how the kernel answers. */
 function inNetwork(machine: Machine, script: string): string {
-  const record = readFileSync(`/run/aegis/${host.homeKey}/${machine.instanceId}/machine.json`, "utf8");
-  const { pid } = JSON.parse(record) as { pid: number };
+  const { pid } = recordOf(machine);
   const python = `import socket\ntry:\n ${script}\nexcept OSError as e: print(e)`;
   return execFileSync("nsenter", [`--net=/proc/${pid}/ns/net`, "timeout", "60", "python3", "-c", python], {
     encoding: "utf8",
@@ -311,5 +322,119 @@ describe("allowlist", () => {
     expect(await fetch(box, `one.test:${port}`)).toBe("from outside");
     expect(await fetch(box, `other.test:${port}`)).toMatch(UNKNOWN);
     expect(await fetch(box, `${OTHER}:9`)).toMatch(REFUSED);
+  });
+});
+
+describe("what one instance does", () => {
+  it("opens nothing for the next at its address, nor does a connection that is left over", async () => {
+    const first = await boot(allowlist(`one.test:${port}`));
+    expect(await fetch(first, `one.test:${port}`)).toBe("from outside");
+    const table = tableOf(first);
+    const elements = (): string => execFileSync("nft", ["list", "table", "inet", table], { encoding: "utf8" });
+    const mine = interfaceOf(first);
+    expect(elements()).toContain(`"${mine}" . ${outside.outside} . ${port}`);
+    const address = (await sh(first, "hostname -i")).trim();
+    const connections = readFileSync("/proc/net/nf_conntrack", "utf8").split("\n");
+    const own = connections.filter((line) => line.includes(`src=${address} dst=${outside.outside} `));
+    expect(own.length).toBeGreaterThan(0);
+    for (const line of own) expect(line, "a connection table of its own").toMatch(/zone-orig=\d+/);
+    await end(first);
+    expect(elements()).not.toContain(`"${mine}" . ${outside.outside}`);
+  });
+
+  it("is bounded: addresses that a domain may open", async () => {
+    const greedy = await boot(allowlist("*.bulk.test"));
+    for (let at = 0; at < 10; at++) await sh(greedy, `nslookup -type=a n${at}.bulk.test`);
+    const table = execFileSync("nft", ["list", "set", "inet", tableOf(greedy), "allowed_hosts"], { encoding: "utf8" });
+    expect(table.split(`"${interfaceOf(greedy)}" .`).length - 1).toBe(256);
+    expect(await refused(greedy, "n9.bulk.test")).toMatchObject({ reason: "its addresses are private, or too many" });
+    await end(greedy);
+  });
+
+  it("hides no other instance's refusals, however many it makes", async () => {
+    const [flood, quiet] = await Promise.all([boot({ mode: "none" }), boot({ mode: "none" })]);
+    inNetwork(
+      flood,
+      `s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n for i in range(20000):\n  try: s.sendto(b"x", ("${OTHER}", 1 + i))\n  except OSError: pass`,
+    );
+    expect(await fetch(quiet, "203.0.113.99:80")).toMatch(REFUSED);
+    expect(await refused(quiet, "203.0.113.99:80")).toMatchObject({ protocol: "tcp" });
+    await refused(flood, /^203\.0\.113\.11:/);
+    await Promise.all([end(flood), end(quiet)]);
+    expect(refusals.filter(({ instanceId }) => instanceId === flood.instanceId).length).toBeLessThanOrEqual(51);
+  });
+});
+
+describe("a second home", () => {
+  it("has rules of its own", async () => {
+    const other = new ContainerHost();
+    const second = other.driver({ resolvConf: join(host.home, "resolv.conf") });
+    await second.start();
+    try {
+      const [here, there] = await Promise.all([
+        boot(allowlist(`one.test:${port}`)),
+        second.create(other.spec({ network: { mode: "none" } })),
+      ]);
+      expect(await fetch(here, `one.test:${port}`)).toBe("from outside");
+      expect(await fetch(there, `one.test:${port}`)).toMatch(UNKNOWN);
+      expect(await fetch(there, `${outside.outside}:${port}`)).toMatch(REFUSED);
+      await end(here);
+      await there.kill();
+      await there.remove();
+    } finally {
+      await second.close();
+      other.remove();
+    }
+  });
+});
+
+const ECHO = `import socket
+server = socket.create_server(("", 9000))
+print("ready")
+peer, _ = server.accept()
+while data := peer.recv(99): peer.sendall(data)`;
+
+describe("a daemon that is started again", () => {
+  it("leaves open what was open, connections included, and opens nothing for a moment", async () => {
+    const echo = outside.spawn("python3", "-uc", ECHO);
+    await once(echo.stdout ?? echo, "data");
+    const box = await boot(allowlist("one.test"));
+    const closed = await boot({ mode: "none" });
+    expect(await fetch(box, `one.test:${port}`)).toBe("from outside");
+    await sh(
+      box,
+      `{ (echo first; until [ -e /tmp/go ]; do sleep 0.05; done; echo second; sleep 60) | nc ${outside.outside} 9000 > /tmp/out; } > /dev/null 2>&1 &
+       until grep -q first /tmp/out; do sleep 0.05; done`,
+    );
+    for (const one of [box, closed])
+      await sh(
+        one,
+        `(until [ -e /tmp/stop ]; do echo >> /tmp/tries; wget -T 5 -qO- http://${OTHER}:${port}/ && touch /tmp/leak; done) > /dev/null 2>&1 &`,
+      );
+    await driver.close();
+    driver = newDriver();
+    await driver.start(observer);
+    const adopted = await driver.adopt();
+    live.clear();
+    for (const machine of adopted) live.add(machine);
+    const again = (machine: Machine): Machine =>
+      adopted.find(({ instanceId }) => instanceId === machine.instanceId) ?? machine;
+
+    expect(await fetch(again(box), `${outside.outside}:${port}`), "an address it knows").toBe("from outside");
+    expect(
+      await sh(again(box), "touch /tmp/go; until grep -q second /tmp/out; do sleep 0.05; done; cat /tmp/out"),
+    ).toBe("first\nsecond");
+    expect(await fetch(again(box), `one.test:${port}`)).toBe("from outside");
+    expect(await fetch(again(box), `other.test:${port}`)).toMatch(UNKNOWN);
+    expect(await fetch(again(closed), `one.test:${port}`)).toMatch(UNKNOWN);
+    for (const one of [box, closed]) {
+      expect(await sh(again(one), "touch /tmp/stop; [ -s /tmp/tries ] && ls /tmp/leak"), "never open").toContain(
+        "No such file",
+      );
+      expect(await fetch(again(one), `${OTHER}:7`)).toMatch(REFUSED);
+      expect(await refused(again(one), `${OTHER}:7`)).toMatchObject({ protocol: "tcp" });
+    }
+    for (const machine of adopted) await end(machine);
+    echo.kill("SIGKILL");
   });
 });

@@ -2,6 +2,8 @@ import type { AddressBlock } from "./address-block.ts";
 import { INTERFACE_PREFIX } from "./address-block.ts";
 import { formatIpv4Network, NEVER_OUTSIDE, type Ipv4Network } from "@aegis/protocol/ipv4";
 
+/** Always the same: with another the connections of a restricted boot would be strangers to the next daemon. */
+const ZONE_SEED = "0x61656769";
 /** until it is looked at, with time to spare */
 const REFUSED_KEPT_S = 10;
 
@@ -55,7 +57,7 @@ ${sets(neighbours)}
     type filter hook prerouting priority raw; policy accept;
     iifname ${ours} meta nfproto ipv6 drop
     iifname ${ours} fib saddr . iif oif missing drop
-    iifname ${restricted} ct original zone set jhash iifname mod 65535 offset 1
+    iifname ${restricted} ct original zone set jhash iifname mod 65535 seed ${ZONE_SEED} offset 1
   }
   chain input {
     type filter hook input priority filter - 10; policy accept;

@@ -154,11 +154,9 @@ describe("npx aegis", () => {
     const words = [process.execPath, CLI, "exec", "-it", "box", "--", "sh"].join(" ");
     const child = spawn("script", ["-qec", `stty rows 33 cols 101; ${words}`, "/dev/null"], { env });
     let seen = "";
+    child.stdout.on("data", (chunk: Buffer) => (seen += chunk.toString()));
     const until = async (pattern: RegExp) => {
-      while (!pattern.test(seen)) {
-        const [chunk] = (await once(child.stdout, "data")) as [Buffer];
-        seen += chunk.toString();
-      }
+      while (!pattern.test(seen)) await once(child.stdout, "data");
     };
     await until(/# /);
     child.stdin.write("stty size; tty\n");
@@ -181,12 +179,13 @@ describe("npx aegis", () => {
     await aegis.untilLogged("talk", "first");
     expect((await run(["logs", "talk"])).out).toContain("first");
     const child = start(["logs", "-f", "talk"]);
+    const closed = once(child, "close");
     const seen = textOf(child.stdout);
     await once(child.stdout ?? child, "data");
     await aegis.sh("talk", "kill -USR1 $(cat /root/pid)");
     await aegis.untilLogged("talk", "second");
     await aegis.client.instances.delete("talk");
-    await once(child, "close");
+    await closed;
     expect(await seen).toContain("second");
   });
 

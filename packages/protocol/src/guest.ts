@@ -11,6 +11,10 @@ export const GuestSelf = Type.Object({
   parent_id: Type.Union([Type.String(), Type.Null()]),
   endpoints: Type.Array(Endpoint),
   /** the grant, with what is left of its budgets */
-  capabilities: Type.Intersect([Capabilities, Type.Object({ children_left: Type.Integer() })]),
+  capabilities: Type.Object({
+    ...Capabilities.properties,
+    children_left: Type.Integer(),
+    tree_left: Capabilities.properties.tree,
+  }),
 });
 export type GuestSelf = Static<typeof GuestSelf>;

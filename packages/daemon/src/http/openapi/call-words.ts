@@ -53,6 +53,11 @@ export const callWords: Record<string, CallWords> = {
     summary: "Delete what has been stopped for long",
     answer: anything("{deleted: [handle]}"),
   },
+  "PUT /v1/instances/:id/capabilities": { summary: "Replace what it may do, from now on", answer: instance },
+  "DELETE /v1/instances/:id/capabilities": {
+    summary: "Revoke what it may do, and what all below it may",
+    answer: instance,
+  },
   "PUT /v1/instances/:id/secrets": { summary: "Which secrets it gets from its next start on", answer: instance },
   "POST /v1/instances/:id/exec": {
     summary: "Run a command, line by line. Wakes a paused instance",

@@ -1,7 +1,9 @@
+import { once } from "node:events";
 import http from "node:http";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
+import { WebSocket } from "ws";
 import type { InstanceView } from "@aegis/protocol/instance";
 import { daemonFixture, ndjson } from "../daemon-fixture.ts";
 import type { DaemonFixture } from "../daemon-fixture.ts";
@@ -116,6 +118,27 @@ it("closes ports again", async () => {
   expect(await parent.call("DELETE", "/v1/instances/child/expose/80")).toMatchObject({ status: 404 });
   expect(await parent.call("DELETE", "/v1/self/expose/80")).toMatchObject({ body: { code: "endpoint_not_found" } });
   expect((await parent.call("DELETE", "/v1/self/expose/x")).status).toBe(400);
+});
+
+it("runs commands of its children over a WebSocket, and of nobody else's", async () => {
+  const daemon = await daemonFixture();
+  const parent = await bootParent(daemon);
+  const other = await bootParent(daemon, "other");
+  const { id } = (await parent.call("POST", "/v1/instances", { handle: "child", command: FOREVER })).body;
+  await daemon.reaches(String(id), "running");
+  const firstWord = async (guest: Guest) => {
+    const stream = await guest.open();
+    const request = encodeURIComponent(JSON.stringify({ command: ["echo", "hi"] }));
+    const socket = new WebSocket(`ws://x/v1/instances/child/exec?request=${request}`, {
+      createConnection: () => stream,
+    });
+    const [data] = (await once(socket, "message")) as [Buffer];
+    socket.terminate();
+    stream.end();
+    return JSON.parse(data.toString()) as unknown;
+  };
+  expect(await firstWord(parent)).toMatchObject({ exec_id: expect.stringMatching(/^exec-/) });
+  expect(await firstWord(other)).toMatchObject({ code: "instance_not_found" });
 });
 
 it("survives every target of an upgrade", async () => {

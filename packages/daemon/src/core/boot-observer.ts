@@ -20,6 +20,7 @@ export interface BootObserverParts {
   /** a process inside opened a stream, and its token was good */
   onStream: (request: HarnessNotifications["stream.open"], reverse: ReverseStream) => Promise<void>;
   onHeartbeat: () => void;
+  onTokenRefused: () => void;
   onProcessExited: (exit: ProcessExit) => void;
   onLogSaved: (seq: number) => void;
 }
@@ -42,6 +43,7 @@ export function bootObserver(parts: BootObserverParts): HarnessObserver {
       const reason = "the capability token is not that of this boot";
       const actor = instanceActor({ ...journal.record, boot });
       parts.audit.record({ actor, action: "channel.open", target: id, decision: "refused", reason });
+      parts.onTokenRefused();
       return reverse.refuse(reason);
     }
     await parts.onStream(request, reverse);

@@ -81,6 +81,11 @@ export class BootSession {
     if (link.initial.state === "exited") this.#parts.observer.processExited(link.initial.exit);
   }
 
+  /** Somebody came with a token that is not good any more: the next one finds a fresh one. */
+  lookAtToken(): void {
+    void this.#parts.token.look();
+  }
+
   /** Asks the workload to end. @returns its exit, or null when the harness cannot say */
   async shutDown(graceMs: number): Promise<ProcessExit | null> {
     if (this.#link === null) return null;

@@ -80,7 +80,7 @@ export class Transitions {
 
   /** Takes up a machine that outlived the last daemon. */
   async adopt(machine: Machine): Promise<void> {
-    const token = this.#tokenKeeper(machine.boot);
+    const token = new TokenKeeper(this.#deps, this.#record, machine.boot);
     const saved = await this.#deps.logs.newestSeq(this.#record.id, machine.boot);
     const session = this.#newSession(machine, this.#observer(machine.boot, saved), token);
     const { wanted, pausedAt, lastActiveAt } = this.#journal.seen;
@@ -152,7 +152,7 @@ export class Transitions {
     const boot = this.#journal.seen.boot + 1;
     if (this.#state !== "starting") this.#journal.transition({ state: "starting", wanted: "running" }, reason);
     const pullLog = new PullLog((message) => this.#journal.progress(message));
-    const [token, observer] = [this.#tokenKeeper(boot), this.#observer(boot)];
+    const [token, observer] = [new TokenKeeper(this.#deps, this.#record, boot), this.#observer(boot)];
     let made: Machine | null = null;
     try {
       await this.#disposal.clear();
@@ -335,6 +335,7 @@ export class Transitions {
       warn: this.#deps.warn,
       onStream: this.#deps.onStream,
       onHeartbeat: this.#deps.onHeartbeat,
+      onTokenRefused: () => this.#session?.lookAtToken(),
       onProcessExited: (exit) => this.#onProcessExited(boot, exit),
       onLogSaved: (seq) => {
         if (this.#session?.machine.boot === boot) this.#session.logSaved(seq);
@@ -345,10 +346,6 @@ export class Transitions {
   /** Through the queue, because a short workload ends before its boot is done. */
   #onProcessExited(boot: number, exit: ProcessExit): void {
     this.#end(boot, ({ machine }) => endOfProcess(machine, exit, this.#journal));
-  }
-
-  #tokenKeeper(boot: number): TokenKeeper {
-    return new TokenKeeper(this.#deps.tokens, this.#record.id, boot, () => this.#record.grant);
   }
 
   get #record(): InstanceRecord {

@@ -6,12 +6,13 @@ import type { TokenIssuer } from "../core/token-issuer.ts";
 const ISSUER = "aegisd";
 const AUDIENCE = "aegis-guest";
 const ALGORITHM = "HS256";
+const LIFETIME_S = 3600;
 /** how long tokens of the last key are good: until the running instances have their new ones */
 const GRACE_MS = 60_000;
 
 /** Capability tokens as JWTs. They repeat the grant; the host's own grant row decides. */
 export class JwtIssuer implements TokenIssuer {
-  readonly lifetimeMs = 3_600_000;
+  readonly lifetimeMs = LIFETIME_S * 1000;
   #key: Uint8Array;
   #last: { key: Uint8Array; goodUntil: number } | null = null;
   #epoch = 0;
@@ -51,7 +52,8 @@ export class JwtIssuer implements TokenIssuer {
 
 async function payloadOf(token: string, key: Uint8Array, subject: string): Promise<JWTPayload | null> {
   try {
-    const expected = { algorithms: [ALGORITHM], issuer: ISSUER, audience: AUDIENCE, subject };
+    // the age too: with a clock that was set back, the end alone would be further away than an hour
+    const expected = { maxTokenAge: LIFETIME_S, algorithms: [ALGORITHM], issuer: ISSUER, audience: AUDIENCE, subject };
     return (await jwtVerify(token, key, expected)).payload;
   } catch (error) {
     if (error instanceof errors.JOSEError) return null;

@@ -306,8 +306,10 @@ export class Instances {
       handle: record.handle,
       parent_id: record.parentId,
     });
+    // counted one by one: another process inside of it may already open some of its own
+    const check = parent === null ? undefined : (ports: number) => this.#spawning.checkPorts(instance, ports);
     try {
-      for (const expose of exposes) await instance.endpoints.expose(expose);
+      for (const expose of exposes) await instance.endpoints.expose(expose, check);
     } catch (error) {
       await this.delete(instance);
       throw error;

@@ -78,13 +78,20 @@ export class Spawning {
 
   /** Opens a port because a process inside asked; counted against the grant that the instance lives under. */
   async expose(instance: Instance, request: ExposeRequest): Promise<Endpoint> {
-    const { family, refusals } = this.#parts;
-    return instance.endpoints.expose(request, (ports) =>
-      refusals.guard(instance.id, "expose", () => {
-        checkExposedPorts(family.limitsOn(instance) ?? instance.record.grant, ports);
+    try {
+      return await instance.endpoints.expose(request, (ports) => {
+        this.checkPorts(instance, ports);
         refusePublicPort([request]);
-      }),
-    );
+      });
+    } catch (error) {
+      this.#parts.refusals.note(instance.id, "expose", error);
+      throw error;
+    }
+  }
+
+  /** @throws CapabilityRefusal when the instance may not have so many */
+  checkPorts(instance: Instance, ports: number): void {
+    checkExposedPorts(this.#parts.family.limitsOn(instance) ?? instance.record.grant, ports);
   }
 
   /** A new instance counts against the budget of each one above it. */

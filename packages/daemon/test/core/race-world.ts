@@ -145,6 +145,8 @@ export class RaceWorld {
   readonly reverseStreams: string[] = [];
   readonly hooks: MachineHooks;
   openPorts = new Map<number, string>();
+  /** there are, each with an empty value */
+  secretNames: string[] = [];
   instances: Instances;
   readonly #logs: Logs | null;
   #life = new Generation();
@@ -193,7 +195,7 @@ export class RaceWorld {
         driver: mortalDriver(this.driver, this.#life, this.hooks),
         harness: new StreamHarness(),
         images: fakeImages(image),
-        secrets: { names: () => [], put: () => undefined, delete: () => undefined, reveal: () => "" },
+        secrets: { names: () => this.secretNames, put: () => undefined, delete: () => undefined, reveal: () => "" },
         workspaces: { check: () => undefined, open: async () => "/none" },
         logs: this.#logs ?? memoryLogs(logged),
         tokens: {

@@ -1,5 +1,5 @@
 import { existsSync, renameSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { runCommand } from "./command.mjs";
 import { SetupFailure } from "./failure.mjs";
 import { newest } from "./newest.mjs";
@@ -8,19 +8,20 @@ import { step } from "./progress.mjs";
 import { BUN, ROOT } from "./project.mjs";
 
 const BUNDLE = join(ROOT, "dist/aegisd.mjs");
-const SOURCES = ["packages/daemon/src", "packages/protocol/src", "package-lock.json"];
+const BUILD = join(ROOT, "scripts/setup/bundle-daemon.mjs");
+const SOURCES = ["packages/daemon/src", "packages/protocol/src", "package-lock.json", BUILD];
 
 /**
  * Bundles the daemon into one file, where a source is newer than the last bundle. It runs from its sources as well;
  * the bundle takes about 50 MB less memory, because Node then loads no TypeScript compiler and far fewer modules.
  */
 export async function ensureDaemonBundle() {
-  if (existsSync(BUNDLE) && SOURCES.every((source) => newest(join(ROOT, source)) <= statSync(BUNDLE).mtimeMs)) return;
+  if (existsSync(BUNDLE) && SOURCES.every((source) => newest(resolve(ROOT, source)) <= statSync(BUNDLE).mtimeMs))
+    return;
   await step("bundling aegisd", async () => {
     const draft = `${BUNDLE}.${process.pid}`;
-    const args = ["build", "--target", "node", "--format", "esm", "--minify-syntax", "--minify-whitespace"];
     const entry = join(ROOT, "packages/daemon/src/main.ts");
-    const { code, tail } = await runCommand(BUN, [...args, entry, "--outfile", draft], { cwd: ROOT, ...asOwner() });
+    const { code, tail } = await runCommand(BUN, [BUILD, entry, draft], { cwd: ROOT, ...asOwner() });
     if (code !== 0) throw new SetupFailure(`aegisd could not be bundled:\n${tail}`);
     renameSync(draft, BUNDLE);
   });

@@ -4,6 +4,7 @@ import { finished } from "node:stream/promises";
 import Fastify from "fastify";
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, RawServerDefault } from "fastify";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import { asJson, checkInput } from "./check-input.ts";
 import { AegisError, RETRY_AFTER_S } from "@aegis/protocol/errors";
 import type { ErrorCode } from "@aegis/protocol/errors";
 
@@ -39,7 +40,7 @@ export function makeApp(warn: (message: string) => void, limits = HOST_LIMITS): 
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: true,
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
+    schemaController: { compilersFactory: { buildValidator: () => checkInput(), buildSerializer: () => asJson } },
   }).withTypeProvider<TypeBoxTypeProvider>();
   acceptEmptyJson(app);
   app.setErrorHandler(async (error: FastifyError, request, reply) => {

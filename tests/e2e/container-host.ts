@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -67,6 +67,12 @@ export class ContainerHost {
     const folder = join(this.home, name);
     mkdirSync(folder, { recursive: true });
     return folder;
+  }
+
+  /** As the store hands out a workspace that it has opened. */
+  workspace(path: string): NonNullable<MachineSpec["workspace"]> {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return { path, identity: `${dev}:${ino}` };
   }
 
   /** Everything on the host that carries this home's name; empty once all machines are removed and the driver closed. */

@@ -1,3 +1,4 @@
+import type { Capabilities } from "@aegis/protocol/capability";
 import { AegisError } from "@aegis/protocol/errors";
 import type {
   AcquireLease,
@@ -73,6 +74,16 @@ export class InstancesApi {
   /** Stops it and gives it another spec; id, children, workspace and ports are kept. It is left stopped. */
   replace(id: string, spec: CreateInstance): Promise<InstanceView> {
     return this.#http.json({ method: "PUT", path: pathOf(id), body: spec });
+  }
+
+  /** Puts another grant in the place of its own, at once. What runs below and is not covered any more is stopped. */
+  grant(id: string, capabilities: Capabilities): Promise<InstanceView> {
+    return this.#http.json({ method: "PUT", path: pathOf(id, "capabilities"), body: capabilities });
+  }
+
+  /** Takes every capability away, and with it everything that runs below. */
+  revoke(id: string): Promise<InstanceView> {
+    return this.#http.json({ method: "DELETE", path: pathOf(id, "capabilities") });
   }
 
   start(id: string): Promise<void> {

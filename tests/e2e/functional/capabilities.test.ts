@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Capabilities } from "../../../packages/protocol/src/capability.ts";
-import { startAegis, type Aegis } from "../aegis-fixture.ts";
+import { hasWorkspaces, startAegis, type Aegis } from "../aegis-fixture.ts";
 import { IMAGES } from "../fixture-images.ts";
 import { guestCall } from "../guest-call.ts";
 
@@ -130,6 +130,61 @@ describe("capabilities", () => {
     const grandchild = (await spawn(child.id)).body;
     await aegis.reaches(grandchild.id, "running");
     await expectRefused(grandchild.id, {}, "capability spawn");
+  });
+
+  it.runIf(hasWorkspaces)(
+    "give a child a folder of its parent's workspace, and nothing that a link there leads to",
+    async () => {
+      const { id } = await aegis.boot({
+        command: FOREVER,
+        workspace: "project",
+        capabilities: { ...GRANT, allowed_workspaces: ["./*"] },
+      });
+      const child = (await spawn(id, { workspace: "./site/public" })).body.id;
+      await aegis.reaches(child, "running");
+      expect(await aegis.sh(child, "pwd; echo made > /workspace/index.html; ls -a /workspace/..")).not.toMatch(/site/);
+      expect(await aegis.sh(id, "cat /workspace/site/public/index.html; stat -c %u /workspace/site")).toBe("made\n0");
+      expect(await aegis.client.instances.get(child)).toMatchObject({ workspace: "./site/public" });
+      await aegis.sh(id, "ln -s / /workspace/out; ln -s /etc /workspace/site/etc");
+      for (const workspace of ["./out", "./out/root", "./site/etc"]) {
+        const linked = (await spawn(id, { workspace })).body.id;
+        expect((await aegis.reaches(linked, "failed")).failure).toMatch(/links are not followed/);
+        await aegis.client.instances.delete(linked);
+      }
+      await expectRefused(id, { workspace: "project" }, "allowed_workspaces");
+      expect((await spawn(id, { workspace: "./../other" })).status).toBe(400);
+      const alone = await boot({ ...GRANT, allowed_workspaces: ["*"] });
+      expect(await spawn(alone, { workspace: "./site" })).toMatchObject({
+        status: 400,
+        body: { code: "invalid_path" },
+      });
+    },
+  );
+
+  it("are replaced and revoked at once, for everything below", async () => {
+    const id = await boot({ ...GRANT, spawn_depth: 2, max_children: 4 });
+    const child = (await spawn(id, { secrets: ["TEAM_KEY"], capabilities: { ...GRANT, spawn_depth: 1 } })).body.id;
+    const grandchild = (await spawn(child, { exposes: [80] })).body.id;
+    for (const one of [child, grandchild]) await aegis.reaches(one, "running");
+    const { allowed_secrets: _, ...less } = GRANT;
+    const view = await aegis.client.instances.grant(id, { ...less, spawn_depth: 2, max_children: 4 });
+    expect(view).toMatchObject({
+      capabilities: { ...less, spawn_depth: 2, max_children: 4 },
+      tree: { used: { instances: 2 } },
+    });
+    // it holds a secret that it may not have any more, and what it made ends with it
+    expect((await aegis.client.instances.get(child)).state).toBe("stopped");
+    await aegis.reaches(grandchild, "stopped");
+    const again = await guestCall<{ error: string }>(aegis, id, "POST", `/v1/instances/${child}/start`);
+    expect([again.status, again.body.error]).toEqual([422, expect.stringContaining("allowed_secrets")]);
+    expect((await spawn(id)).status).toBe(201);
+    await aegis.client.instances.revoke(id);
+    await expectRefused(id, {}, "capability spawn");
+    expect((await guestCall(aegis, id, "GET", "/v1/self")).body).toMatchObject({
+      capabilities: { children_left: 0, tree_left: { instances: 0 } },
+    });
+    const states = (await aegis.client.instances.list({ parentId: id })).map(({ state }) => state);
+    expect(states).toEqual(["stopped", "stopped"]);
   });
 
   it("are the host's: what a process says of itself changes nothing", async () => {

@@ -1,4 +1,14 @@
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Machine, MachineSpec } from "../../../packages/daemon/src/core/driver.ts";
@@ -137,10 +147,10 @@ describe("container driver", () => {
   it("gives a workspace whose files belong to the owner outside", async () => {
     const workspace = host.folder("workspace, with: odd name");
     chownSync(workspace, 4321, 4322);
-    const asRoot = await boot({ workspace });
+    const asRoot = await boot({ workspace: host.workspace(workspace) });
     expect(await sh(asRoot, "mkdir /workspace/d && echo a > /workspace/d/a && id -u")).toBe("0");
     await end(asRoot);
-    const asApp = await boot({ workspace, user: "app" });
+    const asApp = await boot({ workspace: host.workspace(workspace), user: "app" });
     expect(await sh(asApp, "cat /workspace/d/a && echo b > /workspace/d/b && stat -c %u /workspace/d/a")).toBe(
       "a\n1000",
     );
@@ -150,12 +160,22 @@ describe("container driver", () => {
     await end(asApp);
   });
 
+  it("mounts no other folder than the one that was meant", async () => {
+    const [meant, other] = [host.folder("meant"), host.folder("other")];
+    const workspace = host.workspace(meant);
+    renameSync(meant, `${meant}-away`);
+    symlinkSync(other, meant);
+    await expect(boot({ workspace })).rejects.toThrow(/workspace was swapped/);
+  });
+
   it("refuses a workspace with a runtime that cannot map it", async () => {
     const other = new ContainerHost();
     const limited = other.driver({ runtime: "runc" });
     await limited.start();
     try {
-      await expect(limited.create(other.spec({ workspace: other.folder("w") }))).rejects.toThrow(/Install crun/);
+      await expect(limited.create(other.spec({ workspace: other.workspace(other.folder("w")) }))).rejects.toThrow(
+        /Install crun/,
+      );
     } finally {
       await limited.close();
       expect(other.leftovers()).toEqual([]);

@@ -221,7 +221,7 @@ describe("what surrounds a process inside", () => {
   it("makes files in the workspace that belong to the owner outside", async () => {
     const workspace = host.folder("work");
     chownSync(workspace, 4321, 4322);
-    const machine = await boot({ workspace });
+    const machine = await boot({ workspace: host.workspace(workspace) });
     await sh(machine, "echo made > /workspace/file; cp /bin/busybox /workspace/su; chmod 4755 /workspace/su");
     expect(statSync(join(workspace, "file"))).toMatchObject({ uid: 4321, gid: 4322 });
     expect(await sh(machine, "grep ' /workspace ' /proc/mounts")).toMatch(/nosuid/);

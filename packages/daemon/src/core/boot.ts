@@ -26,6 +26,8 @@ export interface BootRequest {
   imageDigest: string | null;
   boot: number;
   token: string;
+  /** as {@link Workspaces} take it */
+  workspace: string | null;
   observer: HarnessObserver;
   onPull: (progress: PullProgress) => void;
   onImage: (image: Image) => void;
@@ -46,6 +48,7 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
   const env = usedSecrets(deps, record, boot);
   const wanted = { ref: record.spec.image_ref, digest: request.imageDigest, onPull: request.onPull };
   const image = await deps.images.use(wanted, request.onImage, signal);
+  await using workspace = request.workspace === null ? null : await deps.workspaces.open(request.workspace);
   const machine = await deps.driver.create(
     {
       instanceId: record.id,
@@ -58,7 +61,7 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
       vcpus: record.spec.vcpus,
       readOnlyRoot: record.spec.read_only_root,
       network: record.spec.network,
-      workspace: record.spec.workspace === null ? null : await deps.workspaces.open(record.spec.workspace),
+      workspace,
     },
     signal,
   );

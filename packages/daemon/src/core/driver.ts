@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { DriverName, InstanceStats } from "@aegis/protocol/instance";
 import type { NetworkPolicy, NetworkProtocol } from "@aegis/protocol/network";
+import type { OpenWorkspace } from "./workspaces.ts";
 
 /** What a backend can do. What it cannot, it says here: it never pretends. */
 export interface DriverFeatures {
@@ -32,8 +33,8 @@ export interface MachineSpec {
   readOnlyRoot: boolean;
   /** checked; entries as `formatAllowEntry` writes them */
   network: NetworkPolicy;
-  /** host folder that is mounted at /workspace, or null */
-  workspace: string | null;
+  /** host folder that is mounted at /workspace, or null; the driver makes sure that what it mounts is the one meant */
+  workspace: Pick<OpenWorkspace, "path" | "identity"> | null;
 }
 
 /** Why a machine ended, as far as the backend can tell. */

@@ -1,6 +1,7 @@
 import type { Capabilities } from "@aegis/protocol/capability";
 import { meet, oneLevelDown } from "./effective-grant.ts";
 import type { InstanceRecord } from "./instance-record.ts";
+import { isInParent, workspaceWithin } from "./workspaces.ts";
 
 export interface Member {
   readonly id: string;
@@ -53,6 +54,14 @@ export class Family<M extends Member> {
     const parent = this.#byId.get(record.parentId);
     // deleted, and its children are about to be
     return parent === undefined ? {} : this.rightsOf(parent);
+  }
+
+  /** What the spec's workspace means here. @throws AegisError `invalid_path` for a folder in a workspace that there is not */
+  workspaceOf({ record }: Pick<Member, "record">): string | null {
+    const { workspace } = record.spec;
+    if (workspace === null || !isInParent(workspace)) return workspace;
+    const parent = record.parentId === null ? undefined : this.#byId.get(record.parentId);
+    return workspaceWithin(parent === undefined ? null : this.workspaceOf(parent), workspace);
   }
 
   /** When the instance has to end at the latest, in ms since the epoch: with the first of those above it. Null: never. */

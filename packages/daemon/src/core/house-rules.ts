@@ -25,6 +25,10 @@ export class HouseRules implements FamilyRules {
     this.#parts.grants.checkSpec(instance, instance.record.spec, "start");
   }
 
+  workspaceOf(instance: Instance): string | null {
+    return this.#parts.family.workspaceOf(instance);
+  }
+
   takesAlong(instance: Instance): boolean {
     return this.#parts.orphans.takenAlong(instance);
   }

@@ -36,6 +36,8 @@ import { STOP_GRACE_MS } from "./transitions.ts";
 export interface FamilyRules {
   /** @throws AegisError when the instance may not run now */
   checkStart(instance: Instance): void;
+  /** as {@link Workspaces} take it; null: it has none. @throws AegisError `invalid_path` */
+  workspaceOf(instance: Instance): string | null;
   /** its end is that of others below it */
   takesAlong(instance: Instance): boolean;
   /** a run is over, or a boot that came to nothing */
@@ -46,7 +48,7 @@ export interface FamilyRules {
 
 export interface InstanceDeps extends Omit<
   LifecycleDeps,
-  "onStream" | "onBootOver" | "checkStart" | "takesAlong" | "onDown"
+  "onStream" | "onBootOver" | "checkStart" | "workspace" | "takesAlong" | "onDown"
 > {
   family: FamilyRules;
   store: Store;
@@ -73,6 +75,7 @@ export class Instance {
       ...deps,
       onBootOver: () => this.leases.releaseAllOf(this.id),
       checkStart: () => deps.family.checkStart(this),
+      workspace: () => this.workspace(),
       takesAlong: () => deps.family.takesAlong(this),
       onDown: () => deps.family.onDown(this),
       onStream: async (request, reverse) => deps.onReverseStream(this, request, await reverse.accept()),
@@ -96,6 +99,10 @@ export class Instance {
   }
   get state(): InstanceState {
     return this.#life.state;
+  }
+  /** As {@link Workspaces} take it; null when it has none. @throws AegisError `invalid_path` for a folder in none */
+  workspace(): string | null {
+    return this.#deps.family.workspaceOf(this);
   }
   /** nothing of it runs */
   get down(): boolean {

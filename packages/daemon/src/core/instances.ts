@@ -234,7 +234,7 @@ export class Instances {
     const spec = { ...wanted, disk_mb: Math.max(wanted.disk_mb, instance.record.spec.disk_mb) };
     const grant = checkedGrant(body.capabilities);
     const exposes = toExposes(body);
-    if (spec.workspace !== null) this.#deps.workspaces.check(spec.workspace);
+    this.#checkWorkspace({ ...instance.record, spec });
     this.#checkSecrets(spec);
     this.#grants.checkSpec(instance, spec, "replace");
     this.#grants.checkGrant(instance, grant, "replace");
@@ -290,9 +290,9 @@ export class Instances {
     if (body.handle !== undefined && this.peek(body.handle) !== undefined) throw handleTaken(body.handle);
     this.#refuseWhenFull();
     const exposes = toExposes(body);
-    if (spec.workspace !== null) this.#deps.workspaces.check(spec.workspace);
     this.#checkSecrets(spec);
     const record = this.#newRecord(body.handle, spec, checkedGrant(body.capabilities), parent);
+    this.#checkWorkspace(record);
     const observation = newObservation(record.createdAt);
     this.#deps.store.transaction(() => {
       reserve();
@@ -346,6 +346,11 @@ export class Instances {
       grant,
       enabled: true,
     };
+  }
+
+  #checkWorkspace(record: InstanceRecord): void {
+    const workspace = this.#family.workspaceOf({ record });
+    if (workspace !== null) this.#deps.workspaces.check(workspace);
   }
 
   #checkSecrets(spec: InstanceSpec): void {

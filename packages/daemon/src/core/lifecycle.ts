@@ -30,6 +30,8 @@ export interface LifecycleDeps extends BootDeps {
   onBootOver: () => void;
   /** @throws AegisError when the instance may not run now */
   checkStart: () => void;
+  /** as {@link Workspaces} take it; null: it has none. @throws AegisError `invalid_path` */
+  workspace: () => string | null;
   /** its end is that of others below it */
   takesAlong: () => boolean;
   /** the instance has become stopped or failed */

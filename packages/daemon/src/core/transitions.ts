@@ -164,6 +164,7 @@ export class Transitions {
         boot,
         observer,
         token: await token.first(),
+        workspace: this.#deps.workspace(),
         onPull: (progress) => pullLog.add(progress),
         onImage: ({ digest }) => this.#journal.bootsFrom(digest),
         onMachine: (machine) => {

@@ -196,7 +196,10 @@ export class RaceWorld {
         harness: new StreamHarness(),
         images: fakeImages(image),
         secrets: { names: () => this.secretNames, put: () => undefined, delete: () => undefined, reveal: () => "" },
-        workspaces: { check: () => undefined, open: async () => "/none" },
+        workspaces: {
+          check: () => undefined,
+          open: async () => ({ path: "/none", identity: "0:0", [Symbol.asyncDispose]: async () => undefined }),
+        },
         logs: this.#logs ?? memoryLogs(logged),
         tokens: {
           lifetimeMs: 3_600_000,

@@ -13,6 +13,8 @@ export interface BootArguments {
   /** v2 mount that the runtime must not see; empty for none */
   hiddenV2: string;
   workspace: string;
+  /** `device:inode` of the workspace */
+  workspaceIdentity: string;
   interfaceName: string;
   gateway: string;
   address: string;
@@ -39,7 +41,7 @@ export interface BootOutput {
 export async function runBootScript(boot: BootArguments): Promise<BootOutput> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const args = [boot.folder, boot.runtime, boot.containerId, boot.v2Group, boot.hiddenV2];
-  args.push(boot.workspace, boot.interfaceName, boot.gateway, boot.address, boot.diskImage);
+  args.push(boot.workspace, boot.interfaceName, boot.gateway, boot.address, boot.diskImage, boot.workspaceIdentity);
   const child = spawn("unshare", ["-m", "sh", "-c", BOOT_SCRIPT, BOOT_NAME, ...args], {
     stdio: ["ignore", "ignore", "pipe", boot.listenFd, "pipe"],
     detached: true,

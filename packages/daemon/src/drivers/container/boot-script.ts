@@ -14,7 +14,7 @@ export const BOOT_NAME = "aegis-boot";
  *  1 boot folder           5 v2 mount point to hide, or ""     8 address of the gateway
  *  2 runtime               6 workspace, or ""                  9 address of the instance
  *  3 container id          7 network interface on the host    10 image of the disk, or ""
- *  4 v2 group to start in, or ""
+ *  4 v2 group to start in, or ""                              11 device:inode of the workspace, or ""
  */
 export const BOOT_SCRIPT = `
 set -eu
@@ -24,7 +24,10 @@ if [ -n "$4" ]; then echo 0 > "$4/cgroup.procs"; fi
 if [ -n "$5" ]; then umount "$5"; fi
 if [ -n "\${10}" ]; then attach_disk "\${10}"; fi
 mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work,nosuid,nodev overlay rootfs
-if [ -n "$6" ]; then mount --bind -o nosuid,nodev "$6" workspace; fi
+if [ -n "$6" ]; then
+  mount --bind -o nosuid,nodev "$6" workspace
+  [ "$(stat -c %d:%i workspace)" = "\${11}" ] || { echo "its workspace was swapped while it was mounted" >&2; exit 1; }
+fi
 "$2" --log runtime.log --root state run --bundle . --detach --preserve-fds 1 --pid-file pid "$3" \\
   <&4 >&4 2>&4 4<&- || { cat runtime.log >&2; exit 1; }
 exec 3<&- 4<&-

@@ -53,9 +53,13 @@ export function workspaceRoutes(app: App, files: WorkspaceFiles, find: Find): vo
   });
 }
 
-function workspaceOf({ handle, record }: Instance): string {
-  if (record.spec.workspace !== null) return record.spec.workspace;
-  throw new AegisError("file_not_found", `${handle} has no workspace. Create it with one: "workspace": "a-name".`);
+function workspaceOf(instance: Instance): string {
+  const workspace = instance.workspace();
+  if (workspace !== null) return workspace;
+  throw new AegisError(
+    "file_not_found",
+    `${instance.handle} has no workspace. Create it with one: "workspace": "a-name".`,
+  );
 }
 
 function pathOf(query: Query): string {

@@ -78,9 +78,10 @@ export class FolderFiles implements WorkspaceFiles {
 
   /** Of a workspace within another one's, the folders above belong to who runs there: they are walked like all others. */
   async #top(workspace: string): Promise<Pinned> {
-    const folder = await this.#workspaces.open(workspace);
-    if (isAbsolute(workspace)) return this.#walk.down(await Pinned.folder("/"), componentsOf(folder.slice(1)));
-    return this.#walk.down(await Pinned.folder(this.#root), componentsOf(workspace));
+    await using folder = await this.#workspaces.open(workspace);
+    if (isAbsolute(workspace))
+      return await this.#walk.down(await Pinned.folder("/"), componentsOf(folder.path.slice(1)));
+    return await this.#walk.down(await Pinned.folder(this.#root), componentsOf(workspace));
   }
 }
 

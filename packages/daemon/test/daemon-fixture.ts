@@ -20,6 +20,7 @@ const image: Image = {
   created_at: "2026-01-01T00:00:00.000Z",
   rootfs: "/nonexistent",
   config: { env: ["FROM_IMAGE=yes"], entrypoint: [], cmd: [], user: "", workingDir: "" },
+  sourceDigests: [],
 };
 
 const images = fakeImages(image);

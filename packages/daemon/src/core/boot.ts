@@ -5,6 +5,7 @@ import { instanceActor } from "./audit.ts";
 import type { Audit } from "./audit.ts";
 import type { Driver, Machine } from "./driver.ts";
 import type { Harness, HarnessLink, HarnessObserver } from "./harness.ts";
+import { checkContent } from "./image-rule.ts";
 import type { Image, Images, PullProgress } from "./images.ts";
 import type { InstanceRecord } from "./instance-record.ts";
 import { secretEnv, secretNames } from "./secret-env.ts";
@@ -48,6 +49,7 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
   const env = usedSecrets(deps, record, boot);
   const wanted = { ref: record.spec.image_ref, digest: request.imageDigest, onPull: request.onPull };
   const image = await deps.images.use(wanted, request.onImage, signal);
+  if (image.digest !== request.imageDigest) checkContent(record.spec.image_ref, image);
   await using workspace = request.workspace === null ? null : await deps.workspaces.open(request.workspace);
   const machine = await deps.driver.create(
     {

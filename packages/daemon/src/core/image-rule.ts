@@ -1,5 +1,6 @@
 import { AegisError } from "@aegis/protocol/errors";
 import { globMatches } from "./glob.ts";
+import type { Image } from "./images.ts";
 import { formatReference, parseReference } from "./image-reference.ts";
 
 /** What an entry of `allowed_images`, or an image reference, stands for. */
@@ -22,6 +23,19 @@ export function imageAllowed(allowed: readonly string[], ref: string): boolean {
   if (allowed.includes("*")) return true;
   const wanted = meaningOfReference(ref);
   return wanted !== null && allowed.map(meaningOfEntry).some((entry) => includes(entry, wanted));
+}
+
+/**
+ * A reference by digest is allowed for its content, so nothing else may boot under it, whatever the store has by that name.
+ * @throws AegisError `image_invalid`
+ */
+export function checkContent(ref: string, image: Pick<Image, "digest" | "sourceDigests">): void {
+  const wanted = DIGEST.exec(ref)?.[1];
+  if (wanted === undefined || wanted === image.digest || image.sourceDigests.includes(wanted)) return;
+  throw new AegisError(
+    "image_invalid",
+    `The image ${ref} is ${image.digest} in the store, which is something else. Delete it there and pull it again.`,
+  );
 }
 
 /** True when every image that `inner` allows is allowed by `outer`. */

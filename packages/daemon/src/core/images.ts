@@ -16,6 +16,8 @@ export interface Image extends ImageView {
   /** host folder, owned by the instances' user range, never written */
   rootfs: string;
   config: ImageConfig;
+  /** digests by which registries know this very image, where they differ from its own */
+  sourceDigests: string[];
 }
 
 export interface PullProgress {

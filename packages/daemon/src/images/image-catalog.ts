@@ -32,8 +32,11 @@ export class ImageCatalog {
     if (!(await this.#unpacked.has(digest))) return null;
     const parts = await this.#read(digest);
     if (parts === null) return null;
-    const view = this.#view(digest, parts, await this.#index.entries());
-    return { ...view, rootfs: this.#unpacked.rootfsOf(digest), config: parts.blob.config };
+    const entries = await this.#index.entries();
+    const view = this.#view(digest, parts, entries);
+    const same = entries.filter(({ manifest }) => manifest.digest === digest);
+    const sourceDigests = [...new Set(same.flatMap((entry) => entry.sourceDigests))];
+    return { ...view, rootfs: this.#unpacked.rootfsOf(digest), config: parts.blob.config, sourceDigests };
   }
 
   /** What has a name, and of the others those that are asked for too. */

@@ -22,6 +22,7 @@ const image = {
   created_at: "2026-01-01T00:00:00.000Z",
   rootfs: "/none",
   config: { env: [], entrypoint: [], cmd: [], user: "", workingDir: "" },
+  sourceDigests: [],
 };
 
 /** One daemon process. After its death nothing of it has an effect any more, and nobody tells it anything. */

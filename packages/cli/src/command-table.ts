@@ -60,6 +60,12 @@ export const entries: Entry[] = [
         summary: "change when it sleeps and starts again",
         load: () => import("./commands/instance-set.ts"),
       },
+      {
+        name: "grant",
+        summary: "say what it may do with instances of its own",
+        load: () => import("./commands/instance-grant.ts"),
+      },
+      { name: "revoke", summary: "take all of that away", load: () => import("./commands/instance-revoke.ts") },
       { name: "pause", summary: "freeze, memory kept", load: () => import("./commands/instance-pause.ts") },
       { name: "resume", summary: "go on after a pause", load: () => import("./commands/instance-resume.ts") },
       {

@@ -1,10 +1,12 @@
 import { resolve } from "node:path";
+import type { Capabilities } from "@aegis/protocol/capability";
 import type { CreateInstance, ExposeRequest } from "@aegis/protocol/instance";
 import type { NetworkPolicy } from "@aegis/protocol/network";
 import type { Command } from "commander";
 import { positiveNumber } from "./counts.ts";
 import { env } from "./env.ts";
 import { exposes } from "./expose.ts";
+import { grant } from "./grant.ts";
 import { memory } from "./memory.ts";
 import { network } from "./network.ts";
 import { addPowerOptions, powerFields, type PowerOptions } from "./power-options.ts";
@@ -22,6 +24,7 @@ export interface InstanceOptions extends PowerOptions {
   env?: Record<string, string>;
   readOnly?: boolean;
   network?: NetworkPolicy;
+  grant?: Capabilities;
 }
 
 export const addInstanceOptions = (command: Command): Command =>
@@ -41,7 +44,8 @@ export const addInstanceOptions = (command: Command): Command =>
         "--network <mode>",
         "what it reaches outside: open, none, or allow=api.example.com:443,*.example.org",
         network,
-      ),
+      )
+      .option("--grant <capabilities>", "what it may do with instances of its own, as JSON or @file", grant),
   );
 
 /** The create body; only what was said is in it. */
@@ -59,6 +63,7 @@ export function createBody(options: InstanceOptions, command: string[], cwd: str
   if (options.env !== undefined) body.env = options.env;
   if (options.readOnly !== undefined) body.read_only_root = options.readOnly;
   if (options.network !== undefined) body.network = options.network;
+  if (options.grant !== undefined) body.capabilities = options.grant;
   const { pause_hook, ...power } = powerFields(options);
   return { ...body, ...power, ...(pause_hook && { pause_hook }) };
 }

@@ -1,10 +1,10 @@
-import type { HookCall, IdlePolicy, RestartPolicy, UpdateInstance } from "@aegis/protocol/instance";
+import type { HookCall, IdlePolicy, OrphanPolicy, RestartPolicy, UpdateInstance } from "@aegis/protocol/instance";
 import type { Command } from "commander";
 import { duration } from "./duration.ts";
 import { oneOf } from "./one-of.ts";
 import { hookCall, hookOf, pauseHook } from "./pause-hook.ts";
 
-/** When an instance sleeps, and whether it starts again by itself. */
+/** When an instance sleeps, whether it starts again by itself, and when it ends for good. */
 export interface PowerOptions {
   /** seconds, infinite for never */
   idleTimeout?: number;
@@ -13,10 +13,15 @@ export interface PowerOptions {
   restart?: RestartPolicy;
   pauseHook?: HookCall | "none";
   resumeHook?: HookCall;
+  /** seconds, infinite for no end */
+  lifetime?: number;
+  orphans?: OrphanPolicy;
 }
 
 const IDLE_POLICIES = ["default", "leases_only"] as const satisfies IdlePolicy[];
 const RESTART_POLICIES = ["no", "on-failure", "always"] as const satisfies RestartPolicy[];
+
+const ORPHAN_POLICIES = ["stop", "keep"] as const satisfies OrphanPolicy[];
 
 export const addPowerOptions = (command: Command): Command =>
   command
@@ -37,7 +42,9 @@ export const addPowerOptions = (command: Command): Command =>
       "before a pause ask it: a shell command, or PORT/PATH of a server inside; or none",
       pauseHook,
     )
-    .option("--resume-hook <tell>", "tell it when the pause is over, written as --pause-hook", hookCall);
+    .option("--resume-hook <tell>", "tell it when the pause is over, written as --pause-hook", hookCall)
+    .option("--lifetime <time>", "end it for good so long after its creation, or never (default never)", duration)
+    .option("--orphans <policy>", "when it ends: stop what it made, or keep it (default stop)", oneOf(ORPHAN_POLICIES));
 
 /** Fields of a create body or of a change; only what was said is in it. */
 export function powerFields(options: PowerOptions): UpdateInstance {
@@ -46,6 +53,8 @@ export function powerFields(options: PowerOptions): UpdateInstance {
   if (options.stopAfter !== undefined) fields.stop_after_paused_s = secondsOrNever(options.stopAfter);
   if (options.idlePolicy !== undefined) fields.idle_policy = options.idlePolicy;
   if (options.restart !== undefined) fields.restart = options.restart;
+  if (options.lifetime !== undefined) fields.lifetime_s = secondsOrNever(Math.ceil(options.lifetime));
+  if (options.orphans !== undefined) fields.orphans = options.orphans;
   const hook = hookOf(options.pauseHook, options.resumeHook);
   if (hook !== undefined) fields.pause_hook = hook;
   return fields;

@@ -6,6 +6,7 @@ import { humanAgo, humanDuration } from "./human-time.ts";
 import type { Palette } from "./palette.ts";
 import { powerHistoryText } from "./power-history-text.ts";
 import { fields, table } from "./table.ts";
+import { grantText, treeText } from "./tree-text.ts";
 
 /** The state as people read it: a stopped instance that nothing may wake is `disabled`. */
 function stateText(instance: InstanceView, palette: Palette): string {
@@ -56,11 +57,19 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
     ["leases", one.leases.map((lease) => leaseText(lease, now)).join(", ") || null],
     ["history", powerHistoryText(one.power_history ?? [], now)],
     ["parent", one.parent_id],
+    ["may", Object.keys(one.capabilities).length === 0 ? null : grantText(one.capabilities)],
+    ["below it", one.tree === undefined ? null : treeText(one.tree)],
+    ["ends", one.expires_at === null ? null : humanEnd(one.expires_at, now)],
     ["connections", String(one.active_connections)],
     ["created", humanAgo(one.created_at, now)],
     ["active", humanAgo(one.last_active_at, now)],
     ["stopped", one.stopped_at === null ? null : humanAgo(one.stopped_at, now)],
   ]);
+}
+
+function humanEnd(expiresAt: string, now: number): string {
+  const left = (Date.parse(expiresAt) - now) / 1000;
+  return left <= 0 ? "its lifetime is over" : `in ${humanDuration(left)}, for good`;
 }
 
 const leaseText = ({ reason, owner, lease_id, expires_at }: Lease, now: number) =>

@@ -20,7 +20,7 @@ import { newObservation } from "./instance-record.ts";
 import type { InstanceRecord, InstanceSpec } from "./instance-record.ts";
 import { toExposes, toSpec } from "./instance-spec.ts";
 import type { SpecDefaults } from "./instance-spec.ts";
-import { bindingSecrets, secretNames } from "./secret-env.ts";
+import { checkSecrets } from "./secret-env.ts";
 import { clearRemains } from "./remains.ts";
 import { Orphans } from "./orphans.ts";
 import { Reconciliation } from "./reconciliation.ts";
@@ -235,7 +235,7 @@ export class Instances {
     const grant = checkedGrant(body.capabilities);
     const exposes = toExposes(body);
     this.#checkWorkspace({ ...instance.record, spec });
-    this.#checkSecrets(spec);
+    checkSecrets(spec, this.#deps.secrets);
     this.#grants.checkSpec(instance, spec, "replace");
     this.#grants.checkGrant(instance, grant, "replace");
     const surplus = instance.endpoints
@@ -250,7 +250,7 @@ export class Instances {
   /** @throws AegisError `secret_not_found` */
   setSecrets(instance: Instance, secrets: string[]): void {
     const spec = { ...instance.record.spec, secrets };
-    this.#checkSecrets(spec);
+    checkSecrets(spec, this.#deps.secrets);
     this.#grants.checkSpec(instance, spec, "secrets");
     instance.setSecrets(secrets);
   }
@@ -290,7 +290,7 @@ export class Instances {
     if (body.handle !== undefined && this.peek(body.handle) !== undefined) throw handleTaken(body.handle);
     this.#refuseWhenFull();
     const exposes = toExposes(body);
-    this.#checkSecrets(spec);
+    checkSecrets(spec, this.#deps.secrets);
     const record = this.#newRecord(body.handle, spec, checkedGrant(body.capabilities), parent);
     this.#checkWorkspace(record);
     const observation = newObservation(record.createdAt);
@@ -352,14 +352,6 @@ export class Instances {
     const workspace = this.#family.workspaceOf({ record });
     if (workspace !== null) this.#deps.workspaces.check(workspace);
   }
-
-  #checkSecrets(spec: InstanceSpec): void {
-    const known = new Set(this.#deps.secrets.names());
-    for (const name of secretNames(spec.secrets, this.#deps.secrets).values()) {
-      if (!known.has(name)) throw secretMissing(name);
-    }
-    for (const name of bindingSecrets(spec)) if (!known.has(name)) throw secretMissing(name);
-  }
 }
 
 function rank(instance: Instance): number {
@@ -375,6 +367,3 @@ const handleTaken = (handle: string) =>
     "handle_taken",
     `${handle} exists and is not stopped. Choose another handle, or stop or delete that one.`,
   );
-
-const secretMissing = (name: string) =>
-  new AegisError("secret_not_found", `There is no secret ${name}. Set it with: aegis secret set ${name}`);

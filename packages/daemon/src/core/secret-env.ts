@@ -32,7 +32,16 @@ export function secretEnv(selectors: readonly string[], secrets: Secrets): Recor
 }
 
 /** The names of secrets that bindings of its own put into headers. */
-export const bindingSecrets = (spec: InstanceSpec): string[] =>
+const bindingSecrets = (spec: InstanceSpec): string[] =>
   spec.bindings
     .filter(({ inherited }) => inherited !== true)
     .flatMap((binding) => Object.values(bindingTarget(binding).headers).flatMap(templateSecrets));
+
+/** @throws AegisError `secret_not_found` for a secret that the spec names and that there is not */
+export function checkSecrets(spec: InstanceSpec, secrets: Pick<Secrets, "names">): void {
+  const known = new Set(secrets.names());
+  const wanted = [...secretNames(spec.secrets, secrets).values(), ...bindingSecrets(spec)];
+  const missing = wanted.find((name) => !known.has(name));
+  if (missing !== undefined)
+    throw new AegisError("secret_not_found", `There is no secret ${missing}. Set it with: aegis secret set ${missing}`);
+}

@@ -1,4 +1,14 @@
-import { chownSync, existsSync, mkdirSync, openSync, closeSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { execFileSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -70,6 +80,23 @@ describe("the disk of an instance", () => {
     while ((await usedBytes(machine)) > full / 2) await delay(LOOK_MS);
     expect(await sh(machine, "cat /root/c")).toBe("room");
     await end(machine);
+  });
+
+  it("is made ahead for the next instance of the same size, which then has it to itself", async () => {
+    const spare = join(host.home, "data/spare-disk/image.ext4");
+    const first = await boot({ diskMb: 72 });
+    while (!existsSync(spare)) await delay(LOOK_MS);
+    const { ino } = statSync(spare);
+    const other = await boot({ diskMb: 80 });
+    expect(statSync(imageOf(other.instanceId)).size).toBe(80 * MB);
+    while (!existsSync(spare) || statSync(spare).size !== 80 * MB) await delay(LOOK_MS);
+    const made = statSync(spare).ino;
+    expect(made).not.toBe(ino);
+    const next = await boot({ diskMb: 80 });
+    expect(statSync(imageOf(next.instanceId)).ino).toBe(made);
+    expect(await sh(next, "echo mine > /root/a; cat /root/a; ls /root | wc -l")).toBe("mine\n1");
+    expect(await sh(other, "ls /root | wc -l")).toBe("0");
+    for (const machine of [first, other, next]) await end(machine);
   });
 
   it("holds so many files and no more", async () => {

@@ -18,6 +18,7 @@ import type { AddressBlock } from "./network/address-block.ts";
 import { ociConfig } from "./oci-config.ts";
 import type { OciRuntime } from "./oci-runtime.ts";
 import { hostBootId, identifyProcess, type ProcessIdentity } from "./process-identity.ts";
+import type { SpareDisk } from "./spare-disk.ts";
 import { workspaceOptions, type HostUser } from "./workspace-mount.ts";
 
 /** What is the same for every boot of a home. */
@@ -33,6 +34,7 @@ export interface BootHost {
   reclaim: MemoryReclaim;
   /** whether disks are images, so that they have a bound */
   mountsImages: boolean;
+  spareDisk: SpareDisk;
 }
 
 const PROBE_MS = 20_000;
@@ -49,7 +51,7 @@ export async function bootMachine(
 ): Promise<ContainerMachine> {
   await freshFolder(place.folder);
   const [disk] = await Promise.all([
-    openDisk(diskFolder, place.folder, { asImage: host.mountsImages, sizeMb: spec.diskMb }),
+    openDisk(diskFolder, place.folder, { asImage: host.mountsImages, sizeMb: spec.diskMb, spare: host.spareDisk }),
     writeBootFiles(host, place, spec),
     place.cgroup.createV2(),
   ]);

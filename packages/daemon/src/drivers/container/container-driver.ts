@@ -24,6 +24,7 @@ import { MachinePlaces } from "./machine-places.ts";
 import { MemoryReclaim } from "./memory-reclaim.ts";
 import { HostNetwork } from "./network/host-network.ts";
 import type { RuntimeName } from "./oci-runtime.ts";
+import { SpareDisk } from "./spare-disk.ts";
 import { readSwapSpace } from "./swap-space.ts";
 import { runCommand } from "./run-command.ts";
 import type { HostUser } from "./workspace-mount.ts";
@@ -114,6 +115,8 @@ export class ContainerDriver implements Driver {
     const group = new Cgroup(prepared.layout, groupPath);
     const places = new MachinePlaces(this.#runFolder, group, this.#network);
     const tell = (refusal: NetworkRefusal): void => observer?.networkRefused(refusal);
+    const spareDisk = new SpareDisk(join(this.#data, "spare-disk"), log);
+    await spareDisk.start();
     const [block, noImages] = await Promise.all([this.#network.start(tell), whyNoDiskImages(this.#data)]);
     const dns = await this.#startDns().catch(async (error: unknown) => {
       await this.#network.close();
@@ -121,7 +124,15 @@ export class ContainerDriver implements Driver {
       throw error;
     });
     this.#started = {
-      host: { ...prepared, block, harnessDir, owner, reclaim: this.#reclaim, mountsImages: noImages === null },
+      host: {
+        ...prepared,
+        block,
+        harnessDir,
+        owner,
+        reclaim: this.#reclaim,
+        mountsImages: noImages === null,
+        spareDisk,
+      },
       places,
       dns,
     };
@@ -155,6 +166,7 @@ export class ContainerDriver implements Driver {
       await this.#network.refresh();
       const machine = await this.#boot(host, places, spec, signal);
       this.#machines.set(id, machine);
+      if (host.mountsImages) host.spareDisk.prepare(spec.diskMb);
       return machine;
     } finally {
       this.#booting.delete(id);
@@ -205,6 +217,7 @@ export class ContainerDriver implements Driver {
     if (started === null) return;
     this.#started = null;
     await started.dns.close();
+    await started.host.spareDisk.close();
     for (const machine of this.#machines.values()) {
       if (machine.hasEnded) await machine.remove();
       else machine.forget();

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { exists } from "./cgroup-layout.ts";
 import { fitDiskImage, makeDiskImage } from "./disk-image.ts";
 import { FIRST_HOST_ID } from "./oci-config.ts";
+import type { SpareDisk } from "./spare-disk.ts";
 
 /** Where a boot mounts the image, in its own folder. */
 const DISK_MOUNT = "disk";
@@ -20,6 +21,8 @@ export interface DiskWish {
   /** false where the host mounts no images; one that is there is mounted nevertheless, for what is in it */
   asImage: boolean;
   sizeMb: number;
+  /** where an image may be ready made */
+  spare?: Pick<SpareDisk, "take">;
 }
 
 export const imagePath = (folder: string): string => join(folder, "image.ext4");
@@ -38,7 +41,7 @@ export async function openDisk(folder: string, bootFolder: string, wish: DiskWis
   if (!isThere && (!asImage || (await exists(join(folder, "upper"))))) return plainFolders(folder);
   await mkdir(mountPoint, { mode: 0o700 });
   if (isThere) await fitDiskImage(image, sizeMb);
-  else await makeDiskImage(image, sizeMb, mountPoint);
+  else if (wish.spare?.take(image, sizeMb) !== true) await makeDiskImage(image, sizeMb, mountPoint);
   return { image, upper: join(DISK_MOUNT, "upper"), work: join(DISK_MOUNT, "work") };
 }
 

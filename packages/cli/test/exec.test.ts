@@ -62,8 +62,8 @@ it("passes Ctrl-C on, and gives up at the second", async () => {
 it("tells the terminal's size at first and when it changes", async () => {
   const signals = new EventEmitter();
   let asked: unknown;
-  daemon.onExec = (socket, url) => {
-    asked = JSON.parse(url.searchParams.get("request") ?? "");
+  daemon.onExec = (socket, request) => {
+    asked = request;
     socket.send(JSON.stringify({ exec_id: "e", started_at: "now" }));
     socket.on("message", (data: Buffer) => {
       const [frame] = new FrameDecoder().push(new Uint8Array(data));

@@ -7,7 +7,7 @@ import { encodeFrame, encodeTextFrame, FrameDecoder, FrameType } from "@aegis/pr
 import type { ExecRequest } from "@aegis/protocol/instance";
 import type { WebSocket } from "ws";
 import { isErrorBody } from "./error-body.ts";
-import { errorOf, queryText, type UnixHttp } from "./unix-http.ts";
+import { errorOf, type UnixHttp } from "./unix-http.ts";
 
 export interface TerminalSize {
   cols: number;
@@ -108,10 +108,10 @@ class Channel {
   }
 
   /** Not through the stream: a peer that is already gone would end it before what it still said is read. */
-  send(frame: Uint8Array): Promise<void> {
+  send(message: Uint8Array | string): Promise<void> {
     return new Promise((resolve) => {
       if (this.#socket.readyState !== this.#socket.OPEN) resolve();
-      else this.#socket.send(frame, () => resolve());
+      else this.#socket.send(message, () => resolve());
     });
   }
 
@@ -125,8 +125,9 @@ const INPUT_BYTES = 64 * 1024;
 /** @throws AegisError when the command could not be started */
 export async function openExecSession(http: UnixHttp, path: string, request: ExecSessionRequest): Promise<ExecSession> {
   const { size, signal, ...exec } = request;
-  const query = queryText({ request: JSON.stringify({ ...exec, ...size }) });
-  const channel = await openChannel(http, `ws://aegisd${path}${query}`, signal);
+  const channel = await openChannel(http, `ws://aegisd${path}`, signal);
+  // not in the URL, which has room for 16 KiB
+  await channel.send(JSON.stringify({ ...exec, ...size }));
   const first = await channel.next();
   const opened: unknown = typeof first === "string" ? JSON.parse(first) : null;
   if (isOpened(opened)) return new ExecSession(opened, channel);

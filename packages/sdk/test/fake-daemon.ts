@@ -29,7 +29,8 @@ export class FakeDaemon {
   readonly calls: FakeCall[] = [];
   readonly client: AegisClient;
   readonly routes: FakeRoutes;
-  onExec: (socket: WebSocket, url: URL) => void = (socket) => socket.close();
+  /** called with the exec request, which is the first message */
+  onExec: (socket: WebSocket, request: unknown) => void = (socket) => socket.close();
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
 
@@ -40,7 +41,7 @@ export class FakeDaemon {
     this.#server = createServer((request, response) => void this.#answer(request, response));
     this.#server.on("upgrade", (request, socket, head) =>
       this.#sockets.handleUpgrade(request, socket, head, (client) =>
-        this.onExec(client, new URL(request.url ?? "", "http://fake")),
+        client.once("message", (data: Buffer) => this.onExec(client, JSON.parse(data.toString()))),
       ),
     );
   }

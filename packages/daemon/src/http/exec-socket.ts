@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type http from "node:http";
 import type { Duplex } from "node:stream";
 import Type from "typebox";
@@ -27,7 +28,13 @@ const fromClient: readonly FrameType[] = [FrameType.stdin, FrameType.stdinEnd, F
 /** What a WebSocket may hold back before the command's output waits. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 
-/** Interactive exec: `GET .../exec?request=<JSON>` with a WebSocket upgrade; binary messages are exec frames. */
+/** Who asks for a command without naming it says within this time what it is. */
+const REQUEST_WITHIN_MS = 10_000;
+
+/**
+ * Interactive exec: `GET .../exec` with a WebSocket upgrade; binary messages are exec frames. The exec request is the first
+ * message, as text, or short enough for a URL the query parameter `request`.
+ */
 export class ExecSocket {
   readonly #find: (request: http.IncomingMessage, idOrHandle: string) => Instance;
   readonly #audit: ExecAudit;
@@ -45,7 +52,7 @@ export class ExecSocket {
       const asked = parseTarget(request.url ?? "");
       if (asked === null) return void socket.end(NOT_FOUND);
       this.#sockets.handleUpgrade(request, socket, head, (client) => {
-        this.#serve(client, request, asked.name, asked.query).catch((error: unknown) => fail(client, error));
+        this.#serve(client, request, asked).catch((error: unknown) => fail(client, error));
       });
     });
   }
@@ -54,15 +61,15 @@ export class ExecSocket {
     for (const client of this.#sockets.clients) client.terminate();
   }
 
-  async #serve(client: WebSocket, request: http.IncomingMessage, name: string, query: string): Promise<void> {
+  async #serve(client: WebSocket, request: http.IncomingMessage, { name, query }: ExecTarget): Promise<void> {
     client.on("error", () => client.terminate());
-    const { cols = 80, rows = 24, ...exec } = parseQuery(query);
     const early: RawData[] = [];
     const keep = (data: RawData) => {
       early.push(data);
       client.pause();
     };
     client.on("message", keep);
+    const { cols = 80, rows = 24, ...exec } = parseRequest(query ?? (await firstMessage(client, early)));
     const { execId, session, release } = await this.#start(request, name, exec, { cols, rows });
     client.once("close", () => session.close());
     try {
@@ -100,27 +107,48 @@ export class ExecSocket {
   }
 }
 
+interface ExecTarget {
+  name: string;
+  /** the exec request; null: it is the first message */
+  query: string | null;
+}
+
 const NOT_FOUND = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /** Null for what is no exec of any instance; a caller may send anything here. */
-function parseTarget(target: string): { name: string; query: string } | null {
+function parseTarget(target: string): ExecTarget | null {
   const [, name, search = ""] = /^\/v1\/instances\/([^/?]+)\/exec(?:\?(.*))?$/s.exec(target) ?? [];
   if (name === undefined) return null;
   try {
-    return { name: decodeURIComponent(name), query: new URLSearchParams(search).get("request") ?? "" };
+    return { name: decodeURIComponent(name), query: new URLSearchParams(search).get("request") };
   } catch {
     return null;
   }
 }
 
-function parseQuery(text: string): ExecRequest & { cols?: number; rows?: number } {
+/** Takes the first of the messages that are collected in `early`. @throws AegisError `invalid_request` when none comes */
+async function firstMessage(client: WebSocket, early: RawData[]): Promise<string> {
+  const within = AbortSignal.timeout(REQUEST_WITHIN_MS);
+  if (early.length === 0)
+    await Promise.race([once(client, "message", { signal: within }), once(client, "close", { signal: within })]).catch(
+      () => null,
+    );
+  const [first] = early.splice(0, 1);
+  if (first === undefined)
+    throw new AegisError("invalid_request", "The exec request must be the first message: none came.");
+  return new TextDecoder().decode(bytesOf(first));
+}
+
+function parseRequest(text: string): ExecRequest & { cols?: number; rows?: number } {
   let query: unknown;
   try {
     query = JSON.parse(text);
   } catch (error) {
-    throw new AegisError("invalid_json", "The query parameter `request` must be the exec request as JSON.", {
-      cause: error,
-    });
+    throw new AegisError(
+      "invalid_json",
+      "The first message, or the query parameter `request`, must be the exec request as JSON.",
+      { cause: error },
+    );
   }
   if (Query.Check(query)) return query;
   throw new AegisError(
@@ -129,13 +157,14 @@ function parseQuery(text: string): ExecRequest & { cols?: number; rows?: number 
   );
 }
 
+const bytesOf = (data: RawData): Uint8Array => (Array.isArray(data) ? Buffer.concat(data) : new Uint8Array(data));
+
 async function forward(
   client: WebSocket,
   session: { send: (type: FrameType, payload?: Uint8Array) => Promise<void> },
   data: RawData,
 ): Promise<void> {
-  const bytes = Array.isArray(data) ? Buffer.concat(data) : new Uint8Array(data);
-  for (const { type, payload } of new FrameDecoder().push(bytes)) {
+  for (const { type, payload } of new FrameDecoder().push(bytesOf(data))) {
     if (!fromClient.includes(type)) throw new AegisError("invalid_request", "A client may not send output frames.");
     client.pause();
     await session.send(type, payload);

@@ -126,19 +126,25 @@ it("runs commands of its children over a WebSocket, and of nobody else's", async
   const other = await bootParent(daemon, "other");
   const { id } = (await parent.call("POST", "/v1/instances", { handle: "child", command: FOREVER })).body;
   await daemon.reaches(String(id), "running");
-  const firstWord = async (guest: Guest) => {
+  const firstWord = async (guest: Guest, query: string, message?: string) => {
     const stream = await guest.open();
-    const request = encodeURIComponent(JSON.stringify({ command: ["echo", "hi"] }));
-    const socket = new WebSocket(`ws://x/v1/instances/child/exec?request=${request}`, {
-      createConnection: () => stream,
-    });
+    const socket = new WebSocket(`ws://x/v1/instances/child/exec${query}`, { createConnection: () => stream });
+    if (message !== undefined) socket.once("open", () => socket.send(message));
     const [data] = (await once(socket, "message")) as [Buffer];
     socket.terminate();
     stream.end();
     return JSON.parse(data.toString()) as unknown;
   };
-  expect(await firstWord(parent)).toMatchObject({ exec_id: expect.stringMatching(/^exec-/) });
-  expect(await firstWord(other)).toMatchObject({ code: "instance_not_found" });
+  const request = JSON.stringify({ command: ["echo", "hi"] });
+  const inUrl = `?request=${encodeURIComponent(request)}`;
+  const started = { exec_id: expect.stringMatching(/^exec-/) };
+  expect(await firstWord(parent, inUrl)).toMatchObject(started);
+  expect(await firstWord(parent, "", request)).toMatchObject(started);
+  const long = JSON.stringify({ command: ["echo", "x".repeat(100_000)] });
+  expect(await firstWord(parent, "", long)).toMatchObject(started);
+  expect(await firstWord(parent, "", "no JSON")).toMatchObject({ code: "invalid_json" });
+  expect(await firstWord(other, inUrl)).toMatchObject({ code: "instance_not_found" });
+  expect(await firstWord(other, "", request)).toMatchObject({ code: "instance_not_found" });
 });
 
 it("survives every target of an upgrade", async () => {

@@ -68,7 +68,7 @@ export const callWords: Record<string, CallWords> = {
       "The same over a WebSocket (Upgrade: websocket), with stdin, a terminal and signals; messages are frames of a type byte, four bytes of length and the payload",
     status: 101,
     answer: null,
-    query: { request: "the exec body as JSON, with cols and rows for a terminal" },
+    query: { request: "the exec body as JSON, with cols and rows for a terminal; absent: it is the first message" },
   },
   "GET /v1/instances/:id/logs": {
     summary: "What it has printed",

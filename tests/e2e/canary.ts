@@ -62,9 +62,17 @@ export class Canary {
     });
   }
 
-  /** Whether a process has it anywhere in its own memory. */
+  /** Whether a process has it anywhere in its own memory. One that has ended has none, also while it waits to be reaped. */
   isInMemoryOf(pid: number): boolean {
-    const pagemap = openSync(`/proc/${pid}/pagemap`, "r");
+    try {
+      return this.#isInRanges(pid, openSync(`/proc/${pid}/pagemap`, "r"));
+    } catch (error) {
+      if (isGone(error)) return false;
+      throw error;
+    }
+  }
+
+  #isInRanges(pid: number, pagemap: number): boolean {
     try {
       return writableRanges(pid)
         .flatMap(([from, to]) => presentRanges(pagemap, from, to))

@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startAegis, type Aegis } from "../aegis-fixture.ts";
-import { cgroupFile } from "../cgroup-file.ts";
+import { commandOf, hostPid } from "../host-pid.ts";
 
 const FOREVER = ["sleep", "infinity"];
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
@@ -32,13 +32,13 @@ describe("a daemon that is killed", () => {
       exposes: [8080],
     });
     await aegis.untilLogged(id, "ready");
-    const pid = hostPid(id, "sh");
+    const pid = hostPid(aegis.home, id, "sh");
     await aegis.kill9();
     process.kill(pid, "SIGUSR1");
     await expect.poll(() => commandOf(pid)).toMatch(/^httpd/);
     await aegis.start();
     expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running", failure: null, endpoints });
-    expect(hostPid(id, "httpd")).toBe(pid);
+    expect(hostPid(aegis.home, id, "httpd")).toBe(pid);
     expect((await aegis.sh(id, "cat /root/pid")).split("\n")).toHaveLength(2);
     expect(await (await fetch(String(endpoints[0]?.url))).text()).toBe("hello from inside\n");
     await aegis.untilLogged(id, "late 500");
@@ -51,7 +51,7 @@ describe("a daemon that is killed", () => {
   it("learns how a workload ended meanwhile", async () => {
     const { id } = await aegis.boot({ command: ["sh", "-c", onSignal("exit 5")] });
     await aegis.untilLogged(id, "ready");
-    const pid = hostPid(id, "sh");
+    const pid = hostPid(aegis.home, id, "sh");
     await aegis.kill9();
     process.kill(pid, "SIGUSR1");
     await expect.poll(() => commandOf(pid)).toBe("");
@@ -81,7 +81,7 @@ describe("a daemon that is killed", () => {
 
   it("notices an instance whose machine is gone", async () => {
     const { id } = await aegis.boot({ command: FOREVER });
-    const init = hostPid(id, "/.aegis/tini");
+    const init = hostPid(aegis.home, id, "/.aegis/tini");
     await aegis.kill9();
     process.kill(init, "SIGKILL");
     await expect.poll(() => commandOf(init)).toBe("");
@@ -136,12 +136,6 @@ describe("a daemon that is killed", () => {
   }
 
   /** The host's pid of an instance's process, by the first word of its command. */
-  function hostPid(id: string, command: string): number {
-    const pids = cgroupFile(aegis.home, id, { v2: "cgroup.procs", v1: "cgroup.procs" }).split("\n").map(Number);
-    const pid = pids.find((candidate) => commandOf(candidate).split(" ")[0] === command);
-    if (pid === undefined) throw new Error(`${id} runs ${pids.map(commandOf).join(" | ")}, but no ${command}`);
-    return pid;
-  }
 });
 
 describe("daemons side by side", () => {
@@ -223,12 +217,3 @@ describe("daemons side by side", () => {
     return { code, output };
   }
 });
-
-/** Empty when there is no such process. */
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-  } catch {
-    return "";
-  }
-}

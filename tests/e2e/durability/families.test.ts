@@ -1,0 +1,83 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Capabilities } from "../../../packages/protocol/src/capability.ts";
+import type { CreateInstance } from "../../../packages/protocol/src/instance.ts";
+import { startAegis, type Aegis } from "../aegis-fixture.ts";
+import { IMAGES } from "../fixture-images.ts";
+import { guestCall } from "../guest-call.ts";
+import { hostPid } from "../host-pid.ts";
+
+const FOREVER = ["sleep", "infinity"];
+const GRANT: Capabilities = {
+  spawn: true,
+  spawn_depth: 2,
+  max_children: 2,
+  allowed_images: [IMAGES.busybox],
+  max_memory_mb: 64,
+  max_vcpus: 0.5,
+};
+
+describe("what an instance has made", () => {
+  let aegis: Aegis;
+  beforeAll(async () => {
+    aegis = await startAegis();
+  });
+  afterAll(() => aegis.stop());
+  afterEach(async () => {
+    for (const { id, parent_id } of await aegis.client.instances.list())
+      if (parent_id === null) await aegis.client.instances.delete(id);
+  });
+
+  const spawn = async (id: string, capabilities: Capabilities, more = {}): Promise<string> => {
+    const body = { command: FOREVER, image_ref: IMAGES.busybox, memory_mb: 64, vcpus: 0.5, capabilities, ...more };
+    const made = await guestCall<{ id: string }>(aegis, id, "POST", "/v1/instances", body);
+    await aegis.reaches(made.body.id, "running");
+    return made.body.id;
+  };
+
+  async function family(spec: Partial<CreateInstance> = {}): Promise<{ parent: string; below: string[] }> {
+    const parent = (await aegis.boot({ command: FOREVER, capabilities: GRANT, ...spec })).id;
+    const child = await spawn(parent, { ...GRANT, spawn_depth: 1 });
+    return { parent, below: [child, await spawn(child, {})] };
+  }
+
+  const machineOf = (id: string): number => hostPid(aegis.home, id, "/.aegis/tini");
+
+  it("ends when its machine is killed", async () => {
+    const { parent, below } = await family();
+    process.kill(machineOf(parent), "SIGKILL");
+    expect((await aegis.reaches(parent, "failed")).failure).toBe("the machine ended unexpectedly");
+    for (const id of below) await aegis.reaches(id, "stopped");
+  });
+
+  it("ends when its workload does, and goes on where it is kept", async () => {
+    const { parent, below } = await family();
+    const kept = await family({ orphans: "keep" });
+    for (const id of [parent, kept.parent]) {
+      process.kill(hostPid(aegis.home, id, "sleep"), "SIGTERM");
+      await aegis.reaches(id, "stopped");
+    }
+    for (const id of below) await aegis.reaches(id, "stopped");
+    for (const id of kept.below) expect((await aegis.client.instances.get(id)).state).toBe("running");
+  });
+
+  it("ends when its machine went while there was no daemon", async () => {
+    const { parent, below } = await family();
+    const init = machineOf(parent);
+    await aegis.kill9();
+    process.kill(init, "SIGKILL");
+    await aegis.start();
+    for (const id of [parent, ...below]) expect(await aegis.reaches(id, "stopped")).toMatchObject({ failure: null });
+  });
+
+  it("ends for good with its lifetime, and shows when", async () => {
+    const { id: parent } = await aegis.boot({ command: FOREVER, capabilities: { ...GRANT, max_lifetime_s: 3 } });
+    const child = await spawn(parent, {});
+    const { expires_at, created_at, lifetime_s } = await aegis.client.instances.get(child);
+    expect(lifetime_s).toBe(3);
+    expect(Date.parse(expires_at ?? "") - Date.parse(created_at)).toBe(3000);
+    await aegis.reaches(child, "stopped");
+    const { status, body } = await guestCall<{ error: string }>(aegis, parent, "POST", `/v1/instances/${child}/start`);
+    expect([status, body.error]).toEqual([409, expect.stringContaining("lifetime")]);
+    expect((await aegis.client.instances.get(parent)).state).toBe("running");
+  });
+});

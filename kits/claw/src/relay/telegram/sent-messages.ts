@@ -34,6 +34,9 @@ export class SentMessages {
   readonly #deps: Dependencies;
   readonly #flights = new Map<string, Flight>();
   readonly #recent = new WeakMap<Socket, string[]>();
+  readonly #live = new Set<Socket>();
+  /** answers of connections that have ended while others go on */
+  readonly #ended: string[] = [];
 
   constructor(deps: Dependencies) {
     this.#deps = deps;
@@ -59,7 +62,7 @@ export class SentMessages {
       .digest("base64url");
     const answer =
       this.#known(method, key) ?? (await this.#flight(key, response, () => this.#send(method, query, body, key)));
-    response.once("finish", () => this.#heard(key, request.socket));
+    response.once("finish", () => this.#heard(key, response.shouldKeepAlive ? request.socket : null));
     response.writeHead(answer.status, {
       "content-type": answer.type,
       "content-length": Buffer.byteLength(answer.text),
@@ -103,18 +106,25 @@ export class SentMessages {
     }
   }
 
-  #heard(key: string, socket: Socket): void {
+  /** @param socket null: its end says nothing, for it was to end with the answer */
+  #heard(key: string, socket: Socket | null): void {
     this.#deps.journal.heard(key);
+    if (socket === null) return;
     const recent = this.#recent.get(socket) ?? this.#watch(socket);
     recent.push(key);
     if (recent.length > mostRecent) recent.shift();
   }
 
+  /** One connection that ends was not needed any more. When all do, the daemon between the bot and us has died. */
   #watch(socket: Socket): string[] {
     const recent: string[] = [];
     this.#recent.set(socket, recent);
+    this.#live.add(socket);
     socket.once("close", () => {
-      for (const key of recent) this.#deps.journal.doubt(key);
+      this.#live.delete(socket);
+      this.#ended.push(...recent);
+      if (this.#live.size === 0) for (const key of this.#ended) this.#deps.journal.doubt(key);
+      if (this.#live.size === 0 || this.#ended.length > mostRecent) this.#ended.length = 0;
     });
     return recent;
   }

@@ -79,17 +79,19 @@ export class TelegramUpstream implements Upstream {
     if (request && method === "POST" && headers["content-length"] === undefined) {
       headers["transfer-encoding"] = "chunked";
     }
+    let excess = false;
     const answer = await this.#client
       .open(url, { method, headers, signal }, (outgoing) => {
         if (!request) return outgoing.end();
         request.once("close", () => {
           if (!request.complete) outgoing.destroy();
         });
-        pipeline(request, bounded(), outgoing).catch((error: unknown) => outgoing.destroy(asError(error)));
+        const whole = bounded(() => (excess = true));
+        pipeline(request, whole, outgoing).catch((error: unknown) => outgoing.destroy(asError(error)));
       })
       .catch((error: unknown) => {
         if (!(error instanceof TelegramFailure)) throw error;
-        throw error.message.includes(tooLargeText) ? tooLarge() : new BotApiError(502, `Bad Gateway: ${error.message}`);
+        throw excess ? tooLarge() : new BotApiError(502, `Bad Gateway: ${error.message}`);
       });
     response.writeHead(answer.statusCode ?? 502, pickHeaders(answer));
     // a broken pipe either way destroys both ends, which is all that can be told once the head is out
@@ -97,18 +99,18 @@ export class TelegramUpstream implements Upstream {
   }
 }
 
-const tooLargeText = "Request Entity Too Large";
-const tooLarge = (): BotApiError => new BotApiError(413, tooLargeText);
+const tooLarge = (): BotApiError => new BotApiError(413, "Request Entity Too Large");
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 /** Passes bytes on, but no more than a file may have. */
-function bounded(): Transform {
+function bounded(onExcess: () => void = () => undefined): Transform {
   let size = 0;
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       size += chunk.length;
-      if (size > largestFile) done(new Error(tooLargeText));
-      else done(null, chunk);
+      if (size <= largestFile) return done(null, chunk);
+      onExcess();
+      done(tooLarge());
     },
   });
 }

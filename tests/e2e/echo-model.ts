@@ -4,12 +4,22 @@ import { lastTurn } from "../../kits/claw/src/model/conversation.ts";
 
 type Request = Parameters<typeof lastTurn>[0];
 
+interface EchoModel {
+  url: string;
+  /** what it has said, oldest first */
+  replies: readonly string[];
+  close: () => Promise<void>;
+}
+
 /** An OpenAI-compatible model that answers `q17` with `a17`: what was answered, and how often, can be counted. */
-export async function startEchoModel(): Promise<{ url: string; close: () => Promise<void> }> {
+export async function startEchoModel(): Promise<EchoModel> {
+  const replies: string[] = [];
   const server = createServer((request, response) => {
     void (async () => {
       const body = JSON.parse(Buffer.concat(await request.toArray()).toString()) as Request;
-      answer(response, echo(body), body.stream === true);
+      const text = echo(body);
+      replies.push(text);
+      answer(response, text, body.stream === true);
     })();
   });
   server.listen(0, "127.0.0.1");
@@ -20,7 +30,7 @@ export async function startEchoModel(): Promise<{ url: string; close: () => Prom
     server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   };
-  return { url: `http://127.0.0.1:${port}/v1`, close };
+  return { url: `http://127.0.0.1:${port}/v1`, replies, close };
 }
 
 /** What was said last may be several messages, which OpenClaw gives to the model as one. */

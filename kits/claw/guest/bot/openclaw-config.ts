@@ -7,6 +7,7 @@ import type { BotPaths } from "./paths.ts";
 const GATEWAY_PORT = 18789;
 const WEBHOOK_PORT = 8787;
 const WEBHOOK_PATH = "/telegram-webhook";
+const BRIDGE_PORT = 8091;
 const PLUGIN_ID = "claw-kit";
 /** comes with OpenClaw; the pause hook suspends the gateway through it, for the token of the gateway */
 const RPC_PLUGIN_ID = "admin-http-rpc";
@@ -19,7 +20,7 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
   const { models, defaults } = llmSections(config.llm);
   const pluginConfig: PluginConfig = {
     state_file: join(paths.state, "claw-kit.json"),
-    chat: { api_root: config.chat.api_root, bot_token: config.chat.bot_token },
+    chat: { api_root: config.chat.api_root, bot_token: config.chat.bot_token, bridge_port: BRIDGE_PORT },
     llm: config.llm,
     work: config.work,
   };
@@ -68,7 +69,8 @@ function telegramChannel(chat: ChatConfig) {
   return {
     enabled: true,
     botToken: chat.bot_token,
-    apiRoot: chat.api_root,
+    // the plugin's bridge, which leads to `chat.api_root`
+    apiRoot: `http://127.0.0.1:${BRIDGE_PORT}`,
     ...webhook(chat),
     ...groups(chat.groups),
     // no passing "Working ..." messages beside the ones that the plugin edits

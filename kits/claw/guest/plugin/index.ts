@@ -1,4 +1,5 @@
 /** Entry of the OpenClaw plugin `claw-kit`: tools, `/work`, and a service that watches the work that is going on. */
+import { startBotApiBridge } from "./bot-api-bridge.ts";
 import { createKit, type Kit } from "./kit.ts";
 import type { OpenClawApi } from "./openclaw-api.ts";
 import type { PluginConfig } from "./plugin-config.ts";
@@ -12,11 +13,14 @@ const DEFAULT_GUEST_API = "http://127.0.0.1:7777";
  */
 const place: { [key: symbol]: Kit | undefined } = globalThis;
 const KIT = Symbol.for("aegis.claw-kit");
+const bridges: { [key: symbol]: boolean | undefined } = globalThis;
+const BRIDGE = Symbol.for("aegis.claw-kit.bot-api-bridge");
 
 function register(api: OpenClawApi): void {
   const config = api.pluginConfig as PluginConfig | undefined;
   // OpenClaw reads plugins for their names too, without a config
   const kit = () => kitOf(api, config);
+  if (config?.chat !== undefined) openBridge(api, config);
   for (const spec of toolSpecs)
     api.registerTool((context) => agentTool(spec, context, (...call) => kit().runTool(...call)), { name: spec.name });
   api.registerCommand({
@@ -34,6 +38,14 @@ function register(api: OpenClawApi): void {
       await ending.stop();
     },
   });
+}
+
+/** Channels start after the plugins, so it is there before the first call. */
+function openBridge({ logger }: OpenClawApi, { chat }: PluginConfig): void {
+  if (bridges[BRIDGE] === true) return;
+  bridges[BRIDGE] = true;
+  const warn = (text: string) => logger.warn(`claw-kit: ${text}`);
+  startBotApiBridge({ port: chat.bridge_port, target: chat.api_root, warn });
 }
 
 function kitOf(api: OpenClawApi, config: PluginConfig | undefined): Kit {

@@ -4,7 +4,12 @@ import type { LlmConfig, WorkConfig } from "../claw-config.ts";
 export interface PluginConfig {
   /** which chat owns which work instance; outlives the bot's boots */
   state_file: string;
-  chat: { api_root: string; bot_token: string };
+  chat: {
+    api_root: string;
+    bot_token: string;
+    /** where OpenClaw finds the Bot API on loopback */
+    bridge_port: number;
+  };
   llm: LlmConfig;
   work: WorkConfig;
 }

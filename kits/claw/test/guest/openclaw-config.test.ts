@@ -35,7 +35,7 @@ test("the webhook listens where the host dials", () => {
     webhookPort: 8787,
     webhookPath: "/telegram-webhook",
     webhookSecret: "hook",
-    apiRoot: "http://127.0.0.1:8081",
+    apiRoot: "http://127.0.0.1:8091",
   });
 });
 

@@ -53,9 +53,15 @@ async function up(args: string[]): Promise<void> {
     });
     for (const { name, value } of secrets) await client.secrets.put(name, value);
     const bot = await ensureBot(client, create, state, folder);
-    cleanup.defer(() => stopBot(client, bot.id));
+    let started: Relay | null = null;
+    // the bot ends its turns before it stops, and needs the relay to hand the answers over
+    cleanup.defer(async () => {
+      await started?.stopDelivering();
+      await stopBot(client, bot.id);
+      await started?.close();
+    });
     const port = webhookPort(bot);
-    const started = await startRelay({
+    started = await startRelay({
       upstream: upstreamOf(settings, options),
       stateDir: join(folder, "relay"),
       botApi: { host: "127.0.0.1", port: state.relayPort },
@@ -67,9 +73,7 @@ async function up(args: string[]): Promise<void> {
         log(text);
         progress.say(text);
       },
-      signal,
     });
-    cleanup.defer(() => started.close());
     if (started.botPolls !== null) {
       const lease = BotLease.hold(client, bot.id, log);
       cleanup.defer(() => lease.release());

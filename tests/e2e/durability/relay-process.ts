@@ -7,11 +7,11 @@ const CHILD = fileURLToPath(new URL("../../../kits/claw/test/relay/relay-child.t
 
 /** A relay in a process of its own, to be killed and frozen. */
 export class RelayProcess {
-  readonly #options: Omit<RelayOptions, "log" | "signal" | "notice">;
+  readonly #options: Omit<RelayOptions, "log" | "notice">;
   readonly lines: string[] = [];
   #child: ChildProcess | null = null;
 
-  constructor(options: Omit<RelayOptions, "log" | "signal" | "notice">) {
+  constructor(options: Omit<RelayOptions, "log" | "notice">) {
     this.#options = options;
   }
 

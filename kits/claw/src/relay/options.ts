@@ -75,8 +75,6 @@ export interface RelayOptions {
   log: (line: string) => void;
   /** what a person has to know or do, once when it begins and once when it is over; absent: the log alone */
   notice?: (text: string) => void;
-  /** aborting it closes the relay */
-  signal: AbortSignal;
 }
 
 /** What the host knows about the bot instance. `unknown` until it says something. */
@@ -90,5 +88,7 @@ export interface Relay {
   readonly botPolls: Promise<void> | null;
   /** Tells the chat page whether the bot sleeps; without it the page shows what it can see itself. */
   setBotPower(power: BotPower): void;
+  /** Brings nothing to the bot any more, so that it can be stopped and stays so. Its own calls go on. */
+  stopDelivering(): Promise<void>;
   close(): Promise<void>;
 }

@@ -55,8 +55,7 @@ async function assemble(options: RelayOptions, cleanup: AsyncDisposableStack): P
   onQueued();
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= cleanup.disposeAsync());
-  options.signal.addEventListener("abort", () => void close(), { once: true });
-  if (options.signal.aborted) await close();
+  const stopDelivering = (): Promise<void> => delivery.close();
   let last: BotPower = "unknown";
   const setBotPower = (power: BotPower): void => {
     feed.setPower(power);
@@ -64,7 +63,14 @@ async function assemble(options: RelayOptions, cleanup: AsyncDisposableStack): P
     if (power === "awake" && last !== "awake") onQueued();
     last = power;
   };
-  return { botApiPort, chatUrl: upstream.chatUrl, botPolls: updates?.asked ?? null, setBotPower, close };
+  return {
+    botApiPort,
+    chatUrl: upstream.chatUrl,
+    botPolls: updates?.asked ?? null,
+    setBotPower,
+    stopDelivering,
+    close,
+  };
 
   function openUpstream(): Promise<Upstream> {
     const { stateDir, upstream: chosen } = options;

@@ -7,6 +7,5 @@ const options = JSON.parse(Buffer.concat(chunks).toString());
 await startRelay({
   ...options,
   log: (line) => process.stderr.write(`${line}\n`),
-  signal: new AbortController().signal,
 });
 process.stdout.write("ready\n");

@@ -32,7 +32,6 @@ export class RelayFixture implements AsyncDisposable {
       webhook: { url: this.bot.url, secret: hookSecret },
       log: (line) => this.lines.push(line),
       notice: (text) => this.notices.push(text),
-      signal: new AbortController().signal,
     });
     return this.relay;
   }

@@ -144,6 +144,17 @@ test("the key is required, and the placeholder token too", async () => {
   expect(telegram.calls.filter(({ method }) => method === "getMe")).toHaveLength(1);
 });
 
+test("a bot that is being stopped is brought nothing, and can still say its last words", async () => {
+  await fixture.start(upstream());
+  await fixture.relay?.stopDelivering();
+  await telegram.waitUntilConfirmed(telegram.say("too late for now"));
+  expect(await fixture.api("sendMessage", { chat_id: 42, text: "goodbye" })).toMatchObject({ ok: true });
+  expect(fixture.bot.attempts).toEqual([]);
+  await fixture.relay?.close();
+  await fixture.start(upstream());
+  await fixture.bot.until(() => fixture.bot.accepted.length === 1);
+});
+
 test("a token that Telegram refuses ends the start with a word on what to do, and without the token", async () => {
   const start = fixture.start({ kind: "telegram", token: "9:wrong", apiRoot: telegram.url });
   await expect(start).rejects.toThrow(/does not know this bot token/);

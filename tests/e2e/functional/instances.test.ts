@@ -211,7 +211,7 @@ describe("instances", () => {
         OTHER: "s3cret-value",
         AEGIS_INSTANCE_ID: id,
         AEGIS_GUEST_API: "http://127.0.0.1:7777",
-        PATH: "/bin:/usr/bin",
+        PATH: "/bin:/usr/bin:/.aegis/bin",
         HOME: "/root",
       });
       expect([...env.keys()].filter((name) => name.startsWith("AEGIS_")).toSorted()).toEqual([

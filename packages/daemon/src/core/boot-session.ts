@@ -86,18 +86,22 @@ export class BootSession {
     void this.#parts.token.look();
   }
 
-  /** Asks the workload to end. @returns its exit, or null when the harness cannot say */
+  /**
+   * Asks the workload to end. A harness that does not even answer is given no longer than one that does.
+   * @returns its exit, or null when the harness cannot say
+   * @throws what `connect` throws
+   */
   async shutDown(graceMs: number): Promise<ProcessExit | null> {
-    if (this.#link === null) return null;
-    const { promise: expired, resolve } = Promise.withResolvers<null>();
-    const timer = setTimeout(() => resolve(null), graceMs + SHUTDOWN_SLACK_MS);
-    try {
-      return await Promise.race([this.#link.shutdown(graceMs), expired]);
-    } catch {
-      return null; // the control stream ended first: the machine is gone or about to be killed
-    } finally {
-      clearTimeout(timer);
-    }
+    const link = await within(
+      graceMs + SHUTDOWN_SLACK_MS,
+      this.connect().then(() => this.#link),
+    );
+    if (link === null) return null;
+    // a control stream that ends first: the machine is gone or about to be killed
+    return within(
+      graceMs + SHUTDOWN_SLACK_MS,
+      link.shutdown(graceMs).catch(() => null),
+    );
   }
 
   /** Log lines up to this one are on disk. */
@@ -111,4 +115,11 @@ export class BootSession {
     this.#parts.token.stop();
     this.#link?.close();
   }
+}
+
+/** Null when it takes longer. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
+  const { promise: expired, resolve } = Promise.withResolvers<null>();
+  const timer = setTimeout(() => resolve(null), ms);
+  return Promise.race([work, expired]).finally(() => clearTimeout(timer));
 }

@@ -241,7 +241,6 @@ export class Transitions {
   async #endWorkload(session: BootSession, graceMs: number): Promise<ProcessExit | null> {
     try {
       await session.machine.resume();
-      await session.connect();
       return await session.shutDown(graceMs);
     } catch (error) {
       this.#journal.say(`could not be asked to end: ${error instanceof Error ? error.message : String(error)}`);

@@ -19,8 +19,11 @@ import { BindingProxy } from "./egress/binding-proxy.ts";
 import { GuestApi } from "./http/guest-api.ts";
 import { serveHostApi } from "./http/host-api.ts";
 import type { HostApi } from "./http/host-api.ts";
+import { descriptorLimit } from "./descriptor-limit.ts";
 import type { Home, Owner } from "./home.ts";
+import { ConnectionQuota, quotaFor } from "./ingress/connection-quota.ts";
 import { PublicPorts } from "./ingress/public-ports.ts";
+import type { ConnectTarget } from "./ingress/public-ports.ts";
 import { openPreviews, openRouter } from "./router.ts";
 import type { PreviewParts } from "./router.ts";
 import { JwtIssuer } from "./secrets/jwt-issuer.ts";
@@ -61,9 +64,10 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   await using opened = new AsyncDisposableStack();
   const state = openState(parts, opened);
   const preview = openPreviews(state, settings);
+  const quota = new ConnectionQuota(quotaFor(descriptorLimit()), log);
   const { instances, guestApi, files } = makeInstances(
     parts,
-    { ...state, ...preview },
+    { ...state, ...preview, quota },
     await driver.hostBoot(),
     opened,
   );
@@ -74,7 +78,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const disk = new DiskWatch({ gauge: parts.gauge, limits: settings.disk, images, events: state.events, warn: log });
   opened.defer(() => disk.stop());
   disk.start();
-  const routerPort = await openRouter({ instances, settings, state, preview, log }, opened);
+  const routerPort = await openRouter({ instances, settings, state, preview, quota, log }, opened);
   const close = closer(opened.move(), instances);
   const startedAt = Date.now();
   const daemon = {
@@ -155,14 +159,23 @@ function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableSta
 /** The instances with all that comes to them from outside and from inside. */
 function makeInstances(
   { home, owner, settings, driver, images, gauge, log }: DaemonParts,
-  { store, audit, events, tokens, secrets, usage, logs, previews }: State & PreviewParts,
+  {
+    store,
+    audit,
+    events,
+    tokens,
+    secrets,
+    usage,
+    logs,
+    previews,
+    quota,
+  }: State & PreviewParts & { quota: ConnectionQuota },
   hostBoot: string,
   opened: AsyncDisposableStack,
 ): { instances: Instances; guestApi: GuestApi; files: FolderFiles } {
-  const ingress = new PublicPorts({
-    connect: (instanceId, { guestPort, protocol }, knock) =>
-      instances.find(instanceId).open(guestPort, protocol, knock),
-  });
+  const connect: ConnectTarget["connect"] = (instanceId, { guestPort, protocol }, knock) =>
+    instances.find(instanceId).open(guestPort, protocol, knock);
+  const ingress = new PublicPorts({ connect }, quota);
   opened.defer(() => ingress.closeAll());
   const workspaces = new WorkspaceFolders(home.workspaces, owner, [home.root, home.images]);
   const files = new FolderFiles(workspaces, home.workspaces, owner);

@@ -4,6 +4,7 @@ import type { Instance } from "./core/instance.ts";
 import type { Instances } from "./core/instances.ts";
 import type { PreviewStore } from "./core/preview-record.ts";
 import { Previews } from "./core/previews.ts";
+import type { ConnectionQuota } from "./ingress/connection-quota.ts";
 import { HttpRouter } from "./ingress/http-router.ts";
 import type { PublicAddress } from "./http/routes/previews.ts";
 import { PreviewAddress } from "./ingress/previews/preview-address.ts";
@@ -55,6 +56,7 @@ export interface RouterParts {
   settings: RouterSettings;
   state: State;
   preview: PreviewParts;
+  quota: ConnectionQuota;
   log: (message: string) => void;
 }
 
@@ -64,7 +66,7 @@ export interface RouterParts {
  */
 export async function openRouter(parts: RouterParts, opened: AsyncDisposableStack): Promise<number | null> {
   const { settings, preview, log } = parts;
-  const router = new HttpRouter(targetOf(parts), previewServer(parts));
+  const router = new HttpRouter(targetOf(parts), previewServer(parts), parts.quota);
   opened.defer(() => router.close());
   try {
     preview.address.routerPort = await router.listen(settings.routerPort);

@@ -1,8 +1,9 @@
 import http from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { AegisError, RETRY_AFTER_S } from "@aegis/protocol/errors";
 import type { OpenConnection } from "../core/open-connection.ts";
+import type { ConnectionQuota } from "./connection-quota.ts";
 import { forwardRequest, forwardUpgrade, mapHeaders, type Rewrite } from "./http-proxy.ts";
 import type { PreviewServer } from "./previews/preview-server.ts";
 import { unavailableHtml, unavailablePage } from "./unavailable-page.ts";
@@ -17,16 +18,27 @@ export interface RouteTarget {
 }
 
 const HEADER = "x-aegis-instance";
+/** How long a client may take to say what it wants, in ms; bodies have Node's five minutes. */
+const HEADERS_TIMEOUT_MS = 20_000;
+const CHECK_MS = 1_000;
 
 /** One port for all instances: by preview link, by header, by `<handle>.localhost`, or the only one there is. */
 export class HttpRouter {
   readonly #target: RouteTarget;
   readonly #previews: PreviewServer;
-  readonly #server = http.createServer({ keepAliveTimeout: 5_000 });
+  readonly #server: http.Server;
 
-  constructor(target: RouteTarget, previews: PreviewServer) {
+  constructor(
+    target: RouteTarget,
+    previews: PreviewServer,
+    quota: ConnectionQuota,
+    headersTimeout = HEADERS_TIMEOUT_MS,
+  ) {
     this.#target = target;
     this.#previews = previews;
+    const connectionsCheckingInterval = CHECK_MS;
+    this.#server = http.createServer({ keepAliveTimeout: 5_000, headersTimeout, connectionsCheckingInterval });
+    this.#server.on("connection", (socket: Socket) => void quota.admit(socket, "the HTTP router"));
     this.#server.on("request", (request, response) => void this.#onRequest(request, response));
     this.#server.on(
       "upgrade",
@@ -38,7 +50,10 @@ export class HttpRouter {
   listen(port: number): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once("error", reject);
-      this.#server.listen(port, "127.0.0.1", () => resolve((this.#server.address() as AddressInfo).port));
+      this.#server.listen(port, "127.0.0.1", () => {
+        this.#server.off("error", reject).on("error", () => undefined);
+        resolve((this.#server.address() as AddressInfo).port);
+      });
     });
   }
 

@@ -4,6 +4,7 @@ import type { Knock } from "../core/dial-port.ts";
 import type { EndpointRecord } from "../core/instance-record.ts";
 import type { Ingress } from "../core/ingress.ts";
 import type { OpenConnection } from "../core/open-connection.ts";
+import type { ConnectionQuota } from "./connection-quota.ts";
 import { unavailablePage } from "./unavailable-page.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { splice } from "./splice.ts";
@@ -18,10 +19,12 @@ export interface ConnectTarget {
 /** Public ports on loopback, each for one guest port of one instance. */
 export class PublicPorts implements Ingress {
   readonly #target: ConnectTarget;
+  readonly #quota: ConnectionQuota;
   readonly #servers = new Map<number, { server: net.Server; sockets: Set<net.Socket> }>();
 
-  constructor(target: ConnectTarget) {
+  constructor(target: ConnectTarget, quota: ConnectionQuota) {
     this.#target = target;
+    this.#quota = quota;
   }
 
   async open(
@@ -30,6 +33,7 @@ export class PublicPorts implements Ingress {
   ): Promise<number> {
     const sockets = new Set<net.Socket>();
     const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => {
+      if (!this.#quota.admit(socket, instanceId)) return;
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
       void this.#serve(socket, instanceId, endpoint);
@@ -78,7 +82,8 @@ function listen(server: net.Server, port: number | null): Promise<number> {
     server.listen({ host: "127.0.0.1", port: port ?? 0, backlog: 1024 }, () => {
       const address = server.address();
       if (address === null || typeof address === "string") return reject(new Error("a TCP server without a port"));
-      server.removeAllListeners("error");
+      // an accept that fails, because there is no descriptor left or the client has gone, is the client's loss alone
+      server.removeAllListeners("error").on("error", () => undefined);
       resolve(address.port);
     });
   });

@@ -8,6 +8,7 @@ import type { CreatePreview, PreviewView } from "@aegis/protocol/preview";
 import type { Instance } from "../../src/core/instance.ts";
 import { OpenConnection } from "../../src/core/open-connection.ts";
 import { Previews } from "../../src/core/previews.ts";
+import { ConnectionQuota } from "../../src/ingress/connection-quota.ts";
 import { HttpRouter } from "../../src/ingress/http-router.ts";
 import { PreviewAddress } from "../../src/ingress/previews/preview-address.ts";
 import { PreviewGate } from "../../src/ingress/previews/preview-gate.ts";
@@ -33,6 +34,8 @@ export interface PreviewFixture {
   /** what becomes of the way to the instance */
   connect: () => Promise<void>;
 }
+
+const HEADERS_TIMEOUT_MS = 3_000;
 
 /** A router with previews over a real site, whose instance is a stand-in. */
 export async function previewFixture(publicUrl: string | null = null): Promise<PreviewFixture> {
@@ -68,6 +71,8 @@ export async function previewFixture(publicUrl: string | null = null): Promise<P
   const router = new HttpRouter(
     { only: () => null, connectHttp: connect, onForeignHost: (host) => void foreign.push(host) },
     new PreviewServer({ previews, address, gate, connect }),
+    new ConnectionQuota({ each: 100, all: 100 }, () => undefined),
+    HEADERS_TIMEOUT_MS,
   );
   onTestFinished(() => router.close());
   fixture.port = await router.listen(0);

@@ -3,8 +3,10 @@ import net from "node:net";
 import { duplexPair, type Duplex } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { afterEach, describe, expect, it } from "vitest";
+import type { EndpointProtocol } from "@aegis/protocol/instance";
 import type { Knock } from "../../src/core/dial-port.ts";
 import { OpenConnection } from "../../src/core/open-connection.ts";
+import { ConnectionQuota } from "../../src/ingress/connection-quota.ts";
 import { PublicPorts } from "../../src/ingress/public-ports.ts";
 
 const awake = { hold: () => () => undefined, touch: () => undefined, nudge: () => undefined };
@@ -16,12 +18,13 @@ describe("a client that sends before its way in is open", () => {
   /** @param open is given the knock, the stream to what is inside, and the client */
   async function connect(open: (knock: Knock, outer: Duplex, client: net.Socket) => Promise<void>) {
     const [outer, inside] = duplexPair();
-    ports = new PublicPorts({
-      connect: async (_id, { protocol }, knock) => {
+    const target = {
+      connect: async (_id: string, { protocol }: { protocol: EndpointProtocol }, knock: Knock) => {
         await open(knock, outer, client);
         return new OpenConnection(outer, protocol, awake);
       },
-    });
+    };
+    ports = new PublicPorts(target, new ConnectionQuota({ each: 10, all: 10 }, () => undefined));
     const port = await ports.open("inst-1", { guestPort: 80, publicPort: null, protocol: "tcp" });
     const client: net.Socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
     await once(client, "connect");

@@ -15,7 +15,7 @@ import { BindingLanes } from "./binding-lanes.ts";
 import type { Exchange } from "./exchange.ts";
 import { forward } from "./forward.ts";
 import { GuestConnections } from "./guest-connections.ts";
-import type { BindingCaller, GuestConnection } from "./guest-connections.ts";
+import type { BindingCaller, GuestConnection, GuestRequests } from "./guest-connections.ts";
 import { headerSecret, requestHeaders } from "./proxied-headers.ts";
 import { isDenial, Refused } from "./refused.ts";
 import { needsModel, upstreamPath } from "./request-path.ts";
@@ -27,6 +27,8 @@ export interface BindingProxyDeps {
   secrets: Pick<Secrets, "reveal">;
   book: Pick<BindingBook, "held" | "usage">;
   audit: Audit;
+  /** how long a connection may take to say what it wants */
+  waitMs?: number;
 }
 
 interface Admitted {
@@ -47,11 +49,12 @@ export class BindingProxy {
 
   constructor(deps: BindingProxyDeps) {
     this.#deps = deps;
-    this.#connections = new GuestConnections({
+    const requests: GuestRequests = {
       request: (connection, request, response) => this.#serve(connection, request, response),
       upgrade: (connection, request, socket, head) => this.#join(connection, request, socket, head),
       isUpgrade: isWebSocket,
-    });
+    };
+    this.#connections = new GuestConnections(requests, deps.waitMs);
   }
 
   /** Takes over a stream that a process inside opened on the binding's port. */

@@ -42,16 +42,18 @@ interface Open extends GuestConnection {
 /** The HTTP server at the host's end of the streams that processes inside opened. It listens nowhere. */
 export class GuestConnections {
   readonly #requests: GuestRequests;
+  readonly #waitMs: number;
   readonly #open = new WeakMap<Duplex, Open>();
   /** how many of each binding of each instance */
   readonly #counts = new Map<string, number>();
   readonly #server: http.Server;
 
-  constructor(requests: GuestRequests) {
+  constructor(requests: GuestRequests, waitMs = WAIT_MS) {
     this.#requests = requests;
+    this.#waitMs = waitMs;
     // without a listening socket the server's own timeouts do not run, but for the one between two requests
     const shouldUpgradeCallback = (request: http.IncomingMessage) => requests.isUpgrade(request);
-    const options = { keepAliveTimeout: WAIT_MS, requestTimeout: 0, shouldUpgradeCallback };
+    const options = { keepAliveTimeout: waitMs, requestTimeout: 0, shouldUpgradeCallback };
     this.#server = http.createServer(options);
     const onRequest = (request: http.IncomingMessage, response: http.ServerResponse) =>
       void this.#onRequest(request, response);
@@ -80,7 +82,7 @@ export class GuestConnections {
 
   #await(stream: Duplex, open: Open): void {
     clearTimeout(open.waiting);
-    open.waiting = setTimeout(() => stream.destroy(), WAIT_MS).unref();
+    open.waiting = setTimeout(() => stream.destroy(), this.#waitMs).unref();
   }
 
   async #onRequest(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {

@@ -1,5 +1,6 @@
 import type http from "node:http";
 import net from "node:net";
+import { text as allOf } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { BindingLimits } from "@aegis/protocol/binding";
@@ -124,6 +125,21 @@ describe("a limit of a binding", () => {
     expect(status).toBe(429);
     await delay(Number(headers["retry-after"]) * 1000);
     expect((await call("/")).status).toBe(200);
+  });
+
+  it("on headers and on the time that they take holds, and others are served meanwhile", async () => {
+    const { port, raw, held, call } = await proxyFixture({ upstream: await upstreamDouble(echo) }, { waitMs: 500 });
+    const begin = (bytes: string): Promise<string> => {
+      const socket = net.connect(port, "127.0.0.1");
+      socket.write(bytes);
+      return allOf(socket);
+    };
+    const head = "GET / HTTP/1.1\r\nHost: x\r\nX: ";
+    const waiting = Array.from({ length: 100 }, (_, at) => begin(at % 2 === 0 ? "" : head));
+    expect(await raw(`${head}${"x".repeat(20_000)}\r\n`)).toMatch(/^HTTP\/1.1 431 /);
+    expect((await call("/")).status).toBe(200);
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set([""]));
+    expect(held()).toBe(0);
   });
 
   it("on connections turns the surplus away", async () => {

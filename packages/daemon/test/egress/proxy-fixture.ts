@@ -11,7 +11,7 @@ import { BindingBook } from "../../src/core/binding-book.ts";
 import { checkedBindings } from "../../src/core/checked-bindings.ts";
 import type { InstanceRecord } from "../../src/core/instance-record.ts";
 import { UsageLedger } from "../../src/core/usage-ledger.ts";
-import { BindingProxy } from "../../src/egress/binding-proxy.ts";
+import { BindingProxy, type BindingProxyDeps } from "../../src/egress/binding-proxy.ts";
 
 const INSTANCE = "inst-1";
 
@@ -36,7 +36,10 @@ export interface ProxyFixture {
 }
 
 /** The proxy with one binding, whose connections come from a real socket. Ended with the test. */
-export async function proxyFixture(binding: Omit<Binding, "name" | "port">): Promise<ProxyFixture> {
+export async function proxyFixture(
+  binding: Omit<Binding, "name" | "port">,
+  waits: Pick<BindingProxyDeps, "waitMs"> = {},
+): Promise<ProxyFixture> {
   const [checked] = checkedBindings([{ name: "api", port: 8001, ...binding }]);
   if (checked === undefined) throw new Error("there is one");
   const record = {
@@ -49,6 +52,7 @@ export async function proxyFixture(binding: Omit<Binding, "name" | "port">): Pro
   const secrets = new Map([["KEY", "the-secret-key"]]);
   const audited: AuditRecord[] = [];
   const proxy = new BindingProxy({
+    ...waits,
     secrets: { reveal: (name) => secrets.get(name) ?? missing(name) },
     book: new BindingBook(usage, (id) => (id === INSTANCE ? record : undefined)),
     audit: { record: (entry) => void audited.push(entry) },

@@ -42,10 +42,9 @@ export function llmAccess(llm: LlmSettings, demoModelUrl: string | null, port: n
     max_tokens: llm.maxTokens,
   };
   const upstream = { provider: llm.kind, base_url: llm.baseUrl };
-  if (llm.apiKey === null) return { config, binding: { name: "llm", port, llm: upstream }, secrets: [] };
-  return {
-    config,
-    binding: { name: "llm", port, llm: { ...upstream, secret: LLM_KEY_SECRET } },
-    secrets: [{ name: LLM_KEY_SECRET, value: llm.apiKey }],
-  };
+  const { key } = llm;
+  if (key === null) return { config, binding: { name: "llm", port, llm: upstream }, secrets: [] };
+  const secret = "stored" in key ? key.stored : LLM_KEY_SECRET;
+  const secrets = "stored" in key ? [] : [{ name: secret, value: key.value }];
+  return { config, binding: { name: "llm", port, llm: { ...upstream, secret } }, secrets };
 }

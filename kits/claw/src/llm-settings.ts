@@ -9,11 +9,14 @@ export type LlmSettings =
       /** as the provider documents it, without a trailing slash: `https://api.openai.com/v1` */
       baseUrl: string;
       model: string;
-      /** secret; null: the provider wants none */
-      apiKey: string | null;
+      /** null: the provider wants none */
+      key: LlmKey | null;
       contextWindow: number;
       maxTokens: number;
     };
+
+/** The key itself, or the name that the secret store knows it by: from there it never comes out again. */
+export type LlmKey = { value: string } | { stored: string };
 
 type Kind = LlmSettings["kind"];
 
@@ -44,21 +47,21 @@ export function loadLlmSettings(env: Env): LlmSettings {
   }
 }
 
-function real(
-  env: Env,
-  kind: Exclude<Kind, "demo">,
-  baseUrl: string,
-  model: string,
-  apiKey: string | null,
-): LlmSettings {
+function real(env: Env, kind: Exclude<Kind, "demo">, baseUrl: string, model: string, key: string | null): LlmSettings {
   return {
     kind,
     baseUrl,
     model: text(env, "CLAW_MODEL") ?? model,
-    apiKey,
+    key: key === null ? null : keyOf(key),
     contextWindow: memory(env, "CLAW_CONTEXT_WINDOW", 128_000, 4096),
     maxTokens: memory(env, "CLAW_MAX_TOKENS", 8192, 256),
   };
+}
+
+/** `secret:NAME` is one of the secret store. */
+function keyOf(value: string): LlmKey {
+  const stored = /^secret:(.+)$/.exec(value)?.[1];
+  return stored === undefined ? { value } : { stored };
 }
 
 function chosenKind(env: Env): Kind {

@@ -37,6 +37,11 @@ export function loadTelegramSettings(env: Env): TelegramSettings | null {
         "invalid_request",
         `TELEGRAM_ALLOW_FROM holds "${id}", which is no Telegram user id: give numbers, separated by commas (@userinfobot tells you yours).`,
       );
+  if (allowFrom.includes("*") && text(env, "TELEGRAM_OPEN_TO_EVERYONE") !== "yes")
+    throw new AegisError(
+      "invalid_request",
+      "TELEGRAM_ALLOW_FROM is *, so everybody who finds the bot would spend your model's money: say it twice, with TELEGRAM_OPEN_TO_EVERYONE=yes, or give user ids.",
+    );
   const groups = groupsOf(env, allowFrom);
   return { token, apiRoot: url(env, "TELEGRAM_API_ROOT", TELEGRAM_API), allowFrom, groups, mode: modeOf(env) };
 }

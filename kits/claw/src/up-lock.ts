@@ -3,11 +3,14 @@ import { join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
 import { processStart } from "@aegis/sdk/process-identity";
 
-interface Holder {
+export interface UpHolder {
   pid: number;
   /** tells the process from a later one with the same pid */
   start: string | null;
+  /** of the chat page; null: it has none, or not yet */
   url: string | null;
+  /** the bot takes messages; absent: not yet */
+  ready?: true;
 }
 
 /** One kit on a home. Held by a process that lives; what a killed one left behind does not count. */
@@ -18,11 +21,17 @@ export class UpLock {
     this.#file = file;
   }
 
+  /** Who has it now; null: nobody who lives. */
+  static holder(folder: string): UpHolder | null {
+    const holder = read(join(folder, "up.pid"));
+    return holder !== null && holder.start !== null && processStart(holder.pid) === holder.start ? holder : null;
+  }
+
   /** @throws AegisError `wrong_state` that says where the running one is */
   static take(folder: string): UpLock {
     const file = join(folder, "up.pid");
-    const holder = read(file);
-    if (holder !== null && holder.start !== null && processStart(holder.pid) === holder.start) throw running(holder);
+    const holder = UpLock.holder(folder);
+    if (holder !== null) throw running(holder);
     rmSync(file, { force: true });
     try {
       writeFileSync(file, JSON.stringify(ours(null)), { flag: "wx", mode: 0o600 });
@@ -33,9 +42,9 @@ export class UpLock {
     return new UpLock(file);
   }
 
-  /** For whoever starts a second one. */
-  setUrl(url: string | null): void {
-    writeFileSync(`${this.#file}.new`, JSON.stringify(ours(url)), { mode: 0o600 });
+  /** For whoever starts a second one, or asks how it is. */
+  ready(url: string | null): void {
+    writeFileSync(`${this.#file}.new`, JSON.stringify({ ...ours(url), ready: true }), { mode: 0o600 });
     renameSync(`${this.#file}.new`, this.#file);
   }
 
@@ -44,9 +53,9 @@ export class UpLock {
   }
 }
 
-const ours = (url: string | null): Holder => ({ pid: process.pid, start: processStart(process.pid), url });
+const ours = (url: string | null): UpHolder => ({ pid: process.pid, start: processStart(process.pid), url });
 
-function running(holder: Holder | null): AegisError {
+function running(holder: UpHolder | null): AegisError {
   const where = holder?.url ? `its chat is at ${holder.url}` : "it has no chat page yet, or talks through Telegram";
   return new AegisError(
     "wrong_state",
@@ -54,9 +63,9 @@ function running(holder: Holder | null): AegisError {
   );
 }
 
-function read(file: string): Holder | null {
+function read(file: string): UpHolder | null {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as Holder;
+    return JSON.parse(readFileSync(file, "utf8")) as UpHolder;
   } catch (error) {
     // half written by one that was killed, or not there
     if (error instanceof SyntaxError || (error instanceof Error && "code" in error && error.code === "ENOENT"))

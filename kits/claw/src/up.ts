@@ -82,7 +82,7 @@ async function up(args: string[]): Promise<void> {
     await waitUntilReady(client, bot, { port, polls: started.botPolls }, report, signal);
     return started;
   });
-  lock.setUrl(relay.chatUrl);
+  lock.ready(relay.chatUrl);
   progress.say(welcome(relay, settings, options));
   if (!signal.aborted) await once(signal, "abort");
 }

@@ -130,4 +130,27 @@ export const entries: Entry[] = [
       { name: "prune", summary: "remove those that nothing uses", load: () => import("./commands/image-prune.ts") },
     ],
   },
+  {
+    name: "kit",
+    summary: "sets of instances that make something whole, such as a bot",
+    verbs: [
+      {
+        name: "list",
+        summary: "the kits of this clone, and what they can do",
+        load: () => import("./commands/kit-list.ts"),
+      },
+      kitVerb("setup", "ask for what a kit needs, check it, and keep it"),
+      kitVerb("up", "start a kit"),
+      kitVerb("down", "end a kit"),
+      kitVerb("status", "whether a kit works, and what to do if not"),
+    ],
+  },
 ];
+
+function kitVerb(name: string, summary: string): Verb {
+  return {
+    name,
+    summary,
+    load: async () => ({ register: (await import("./commands/kit-verb.ts")).kitVerb(name) }),
+  };
+}

@@ -30,6 +30,10 @@ Secrets and images
   image pull | import | list | delete        where instances boot from
   image prune [--all]                        remove those that nothing uses
 
+Kits
+  kit list | setup | status claw             a bot on Telegram or in a chat page
+  kit up | down claw                         start it; end it
+
 Options of every command: --json for machines, --help for more.
 AEGIS_HOME moves everything from ~/.aegis to elsewhere. NO_COLOR is honoured.
 `;

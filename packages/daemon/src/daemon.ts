@@ -32,6 +32,7 @@ import { SecretVault } from "./secrets/secret-vault.ts";
 import type { Settings } from "./settings.ts";
 import { AuditFiles } from "./store/audit-files.ts";
 import { openDatabase } from "./store/database.ts";
+import { kitsIn } from "./store/kit-folders.ts";
 import { LogFiles } from "./store/log-files.ts";
 import { PreviewTable } from "./store/preview-table.ts";
 import { SqliteStore } from "./store/sqlite-store.ts";
@@ -96,6 +97,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       audit: state.auditLog.health(),
       disk: disk.status(),
     }),
+    kits: () => kitsIn(settings.kitsDir, log),
     shutdown: (stopInstances: boolean) => void close.run(stopInstances).then(parts.onShutdown),
   };
   const rotate = () =>

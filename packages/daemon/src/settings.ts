@@ -15,6 +15,8 @@ export interface Settings {
   disk: DiskLimits;
   /** folder with aegis-guest, its loader and tini */
   harnessDir: string;
+  /** folder of the kits that came with this clone */
+  kitsDir: string;
 }
 
 const DEFAULT_ROUTER_PORT = 8099;
@@ -36,6 +38,7 @@ export function readSettings(env: NodeJS.ProcessEnv, projectRoot: string): Setti
       floorBytes: readMegabytes("AEGIS_DISK_FLOOR_MB", env),
     },
     harnessDir: env["AEGIS_GUEST_DIR"] ?? `${projectRoot}/dist/guest`,
+    kitsDir: `${projectRoot}/kits`,
   };
 }
 

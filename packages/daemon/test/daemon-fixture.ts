@@ -67,6 +67,7 @@ export async function daemonFixture(again?: Pick<DaemonFixture, "home" | "host">
       publicUrl: null,
       disk: { budgetBytes: null, floorBytes: null },
       harnessDir: "",
+      kitsDir: "",
     },
     log: (message) => void warnings.push(message),
     onShutdown: () => undefined,

@@ -93,7 +93,19 @@ test.each([
 
 test("CLAW_LLM and CLAW_MODEL win", () => {
   const env = { OPENAI_API_KEY: "a", ANTHROPIC_API_KEY: "b", CLAW_LLM: "anthropic", CLAW_MODEL: "big" };
-  expect(loadSettings(env).llm).toMatchObject({ kind: "anthropic", apiKey: "b", model: "big" });
+  expect(loadSettings(env).llm).toMatchObject({ kind: "anthropic", key: { value: "b" }, model: "big" });
+});
+
+test("a key may be one of the secret store", () => {
+  expect(loadSettings({ OPENAI_API_KEY: "secret:claw-llm-key" }).llm).toMatchObject({
+    key: { stored: "claw-llm-key" },
+  });
+});
+
+test("open to everyone is said twice", () => {
+  expect(refusal({ TELEGRAM_BOT_TOKEN: token, TELEGRAM_ALLOW_FROM: "*" })).toMatch(/TELEGRAM_OPEN_TO_EVERYONE=yes/);
+  const said = { TELEGRAM_ALLOW_FROM: "*", TELEGRAM_OPEN_TO_EVERYONE: "yes" };
+  expect(loadSettings({ TELEGRAM_BOT_TOKEN: token, ...said }).telegram?.allowFrom).toEqual(["*"]);
 });
 
 test("never is a time", () => {
@@ -126,6 +138,6 @@ test("a settings file is read, the environment wins", () => {
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, "claw.env");
   writeFileSync(file, "OPENAI_API_KEY=file\nCLAW_MODEL=m1\n");
-  expect(loadSettings({ CLAW_MODEL: "m2" }, file).llm).toMatchObject({ apiKey: "file", model: "m2" });
+  expect(loadSettings({ CLAW_MODEL: "m2" }, file).llm).toMatchObject({ key: { value: "file" }, model: "m2" });
   expect(loadSettings({}, join(folder, "none.env")).llm.kind).toBe("demo");
 });

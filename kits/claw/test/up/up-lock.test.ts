@@ -13,7 +13,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 it("is held by one, which tells the other where it is", () => {
   const lock = UpLock.take(folder);
   expect(() => UpLock.take(folder)).toThrow(/no chat page yet/);
-  lock.setUrl("http://127.0.0.1:1/chat");
+  lock.ready("http://127.0.0.1:1/chat");
   expect(() => UpLock.take(folder)).toThrow(
     `already runs on this home (pid ${process.pid}): its chat is at http://127.0.0.1:1/chat`,
   );

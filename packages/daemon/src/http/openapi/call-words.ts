@@ -1,6 +1,7 @@
 import Type, { type TSchema } from "typebox";
 import { GuestSelf } from "@aegis/protocol/guest";
 import { Endpoint, InstanceView, Lease } from "@aegis/protocol/instance";
+import { KitView } from "@aegis/protocol/kit";
 import { WorkspaceTree, WorkspaceWritten } from "@aegis/protocol/workspace";
 
 /** What the routes themselves do not say of a call. */
@@ -143,6 +144,10 @@ export const callWords: Record<string, CallWords> = {
     },
   },
   "GET /v1/audit/verify": { summary: "Whether the audit log is whole", answer: anything("{ok, ...}") },
+  "GET /v1/kits": {
+    summary: "The kits of this installation, and what `aegis kit` can do with them",
+    answer: { json: Type.Array(KitView) },
+  },
   "GET /v1/status": { summary: "How the daemon is", answer: anything("status, version, backend, counts") },
   "POST /v1/shutdown": { summary: "End the daemon; answers first", status: 202, answer: anything("{status}") },
 };

@@ -95,9 +95,10 @@ export class RpcChannel {
   #take(message: unknown, onNotification: NotificationHandler): void | Promise<void> {
     if (typeof message !== "object" || message === null) throw new TypeError("not a JSON-RPC message");
     if ("method" in message) {
-      return onNotification(String(message.method), "params" in message ? message.params : undefined);
+      if (typeof message.method !== "string") throw new TypeError("not a JSON-RPC message");
+      return onNotification(message.method, "params" in message ? message.params : undefined);
     }
-    const id = "id" in message ? Number(message.id) : Number.NaN;
+    const id = "id" in message && typeof message.id === "number" ? message.id : Number.NaN;
     const waiting = this.#pending.get(id);
     if (waiting === undefined) return;
     this.#pending.delete(id);
@@ -115,7 +116,7 @@ const gone = () => new AegisError("guest_unreachable", "The control stream to th
 
 function toError(error: unknown): AegisError {
   if (typeof error !== "object" || error === null) return toAegisError("", "the harness sent a malformed error");
-  const message = "message" in error ? String(error.message) : "the harness failed";
+  const message = "message" in error && typeof error.message === "string" ? error.message : "the harness failed";
   const data = "data" in error && typeof error.data === "object" ? error.data : null;
-  return toAegisError(data !== null && "code" in data ? String(data.code) : "", message);
+  return toAegisError(data !== null && "code" in data && typeof data.code === "string" ? data.code : "", message);
 }

@@ -10,36 +10,43 @@ import { FuzzRandom, fuzzSeed } from "./fuzz-random.ts";
 import { hostileMachine, hostileStream } from "./hostile-harness.ts";
 import { whatIsHeld } from "./what-is-held.ts";
 
-const CONNECTIONS = 500;
-const MESSAGES = 120;
+/** messages that the daemon has to take in, each read, parsed and looked at */
+const TAKEN = 60_000;
+const MESSAGES = 400;
+const LAST = "that was all";
 const OPENINGS = 4_000;
 const MAX_GROWTH_BYTES = 48 * 1024 * 1024;
 const METHODS = ["log", "log.dropped", "activity", "processExited", "stream.open", "x"] as [string, ...string[]];
 const harness = new StreamHarness();
 const header = { exec_id: "x", command: ["x"], env: {}, cwd: null, user: null, tty: null };
 
+/** An answer or a notification as JSON-RPC has them, with contents that nobody means. */
 const message = (random: FuzzRandom): string => {
-  const kind = random.below(400);
-  // what is no message at all ends the stream
-  if (kind === 0) return JSON.stringify(random.json());
-  if (kind < 30) return JSON.stringify({ id: random.json(1), result: random.json() });
-  if (kind < 60) return JSON.stringify({ id: random.below(3), error: random.json() });
+  const kind = random.below(100);
+  if (kind < 5) return JSON.stringify({ id: random.json(1), result: random.json() });
+  if (kind < 10) return JSON.stringify({ id: random.below(6), result: random.json() });
+  if (kind < 15) return JSON.stringify({ id: random.below(6), error: random.json() });
+  if (kind < 17) return JSON.stringify({ method: random.text(), params: random.json() });
   const names = ["stream", "line", "ts", "seq", "lines", "code", "signal", "stream_id", "token", "kind", "tcp"];
   const calm: Record<string, unknown> = { stream: "stdout", line: "x", ts: "x", kind: "guest_api", signal: null };
   const params = Object.fromEntries(
     names
-      .filter(() => random.chance(0.6))
-      .map((name) => [name, random.chance(0.6) ? (calm[name] ?? 1) : random.json(2)]),
+      .filter(() => random.chance(0.9))
+      .map((name) => [name, random.chance(0.8) ? (calm[name] ?? 1) : random.json(2)]),
   );
   return JSON.stringify({ method: random.pick(METHODS), params });
 };
 
-/** Notes what gets through to the core, which must be what its type says. */
-function checkingObserver(): HarnessObserver & { seen: number } {
+const lastMessage = JSON.stringify({ method: "log", params: { stream: "stdout", line: LAST, ts: "" } });
+
+/** Notes what gets through to the core, which must be what its type says, and which streams were read to their end. */
+function checkingObserver(): HarnessObserver & { passed: number; readToEnd: number } {
   const observer = {
-    seen: 0,
+    passed: 0,
+    readToEnd: 0,
     log: ({ line, ts, stream }: { line: string; ts: string; stream: string }) => {
-      observer.seen += 1;
+      observer.passed += 1;
+      if (line === LAST) observer.readToEnd += 1;
       expect([typeof line, Number.isNaN(Date.parse(ts)), stream === "stdout" || stream === "stderr"]).toEqual([
         "string",
         false,
@@ -63,18 +70,15 @@ async function connection(observer: HarnessObserver, send: (stream: Duplex) => v
     send(stream);
   });
   const link = await harness.connect(machine, observer);
-  const run = link.run({ command: ["x"], env: {}, cwd: null, token: "t", bindings: [], guest_api_port: 1 });
-  await Promise.all([
-    expect
-      .soft(
-        run.then(
-          () => null,
-          (error: unknown) => error instanceof AegisError,
-        ),
-      )
-      .resolves.not.toBe(false),
-    link.closed,
-  ]);
+  const calls = [
+    link.run({ command: ["x"], env: {}, cwd: null, token: "t", bindings: [], guest_api_port: 1 }),
+    link.renewToken("t"),
+    link.signal("SIGTERM"),
+    link.shutdown(0),
+  ];
+  for (const outcome of await Promise.allSettled(calls))
+    if (outcome.status === "rejected") expect(outcome.reason).toBeInstanceOf(AegisError);
+  await link.closed;
 }
 
 it("a control stream takes whatever a harness sends", { timeout: 120_000 }, async () => {
@@ -82,14 +86,19 @@ it("a control stream takes whatever a harness sends", { timeout: 120_000 }, asyn
   const observer = checkingObserver();
   for (const line of corpus<string>("control")) await connection(observer, (stream) => stream.end(`${line}\n`));
   let before = await whatIsHeld();
-  for (let at = 0; at < CONNECTIONS; at++) {
-    if (at === 100) before = await whatIsHeld();
+  observer.readToEnd = 0;
+  for (let at = 0; at < TAKEN / MESSAGES; at++) {
+    if (at === 30) before = await whatIsHeld();
     await connection(observer, (stream) => {
-      for (let sent = 0; sent < MESSAGES; sent++) stream.write(`${message(random)}\n`);
-      stream.end(random.chance(0.5) ? random.bytes(200) : "");
+      for (let sent = 1; sent < MESSAGES; sent++) stream.write(`${message(random)}\n`);
+      stream.write(`${lastMessage}\n`);
+      // what is no message at all ends the stream
+      stream.end(random.pick<Buffer | string>([random.bytes(200), "", `${JSON.stringify(random.text())}\n`, "{\n"]));
     });
   }
-  expect(observer.seen).toBeGreaterThan(100);
+  // messages are taken in their order: where the last one arrived, all before it were
+  expect(observer.readToEnd * MESSAGES).toBe(TAKEN);
+  expect(observer.passed).toBeGreaterThan(TAKEN / 50);
   const after = await whatIsHeld();
   expect(after.heapBytes - before.heapBytes).toBeLessThan(MAX_GROWTH_BYTES);
   expect(after.resources).toBeLessThanOrEqual(before.resources);

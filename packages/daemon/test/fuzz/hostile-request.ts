@@ -1,3 +1,4 @@
+import type { ApiCall, Schema } from "./api-calls.ts";
 import type { FuzzRandom } from "./fuzz-random.ts";
 
 export interface HostileRequest {
@@ -7,145 +8,22 @@ export interface HostileRequest {
   body?: string;
 }
 
-/** `:id` is filled in with an instance, or with something worse. */
-export const HOST_ROUTES: [string, ...string[]] = [
-  "GET /v1/status",
-  "GET /v1/instances",
-  "POST /v1/instances",
-  "GET /v1/instances/:id",
-  "PUT /v1/instances/:id",
-  "PATCH /v1/instances/:id",
-  "DELETE /v1/instances/:id",
-  "POST /v1/instances/:id/start",
-  "POST /v1/instances/:id/stop",
-  "POST /v1/instances/:id/restart",
-  "POST /v1/instances/:id/disable",
-  "POST /v1/instances/:id/pause",
-  "POST /v1/instances/:id/resume",
-  "POST /v1/instances/:id/exec",
-  "GET /v1/instances/:id/exec",
-  "GET /v1/instances/:id/logs",
-  "POST /v1/instances/:id/expose",
-  "DELETE /v1/instances/:id/expose/:x",
-  "POST /v1/instances/:id/lease",
-  "DELETE /v1/instances/:id/lease/:x",
-  "PUT /v1/instances/:id/secrets",
-  "GET /v1/instances/:id/workspace",
-  "POST /v1/instances/:id/workspace",
-  "GET /v1/instances/:id/workspace/tree",
-  "DELETE /v1/instances/:id/workspace",
-  "POST /v1/instances/prune",
-  "PUT /v1/secrets/:x",
-  "GET /v1/secrets/:x",
-  "GET /v1/secrets",
-  "DELETE /v1/secrets/:x",
-  "GET /v1/images",
-  "POST /v1/images",
-  "DELETE /v1/images/:x",
-  "GET /v1/kits",
-  "GET /v1/audit",
-  "GET /v1/audit/verify",
-
-  "GET /metrics",
-  "GET /openapi.json",
-  "GET /:x",
-  "POST /v1/:x",
-];
-
-export const GUEST_ROUTES: [string, ...string[]] = [
-  "GET /v1/self",
-  "POST /v1/self/keepalive",
-  "DELETE /v1/self/keepalive",
-  "DELETE /v1/self/keepalive/:x",
-  "POST /v1/self/expose",
-  "DELETE /v1/self/expose/:x",
-  "GET /v1/self/workspace",
-  "POST /v1/instances",
-  "GET /v1/instances",
-  "GET /v1/instances/:id",
-  "DELETE /v1/instances/:id",
-  "POST /v1/instances/:id/start",
-  "POST /v1/instances/:id/stop",
-  "POST /v1/instances/:id/exec",
-  "GET /v1/instances/:id/exec",
-  "GET /v1/instances/:id/logs",
-  "POST /v1/instances/:id/expose",
-  "GET /v1/instances/:id/workspace",
-  "POST /v1/instances/:id/workspace",
-  "DELETE /v1/instances/:id/workspace",
-
-  "GET /v1/status",
-  "GET /v1/secrets",
-  "PUT /v1/secrets/:x",
-  "GET /v1/audit",
-  "GET /:x",
-  "POST /v1/:x",
-];
-
-const FIELDS: [string, ...string[]] = [
-  "handle",
-  "command",
-  "image_ref",
-  "env",
-  "secrets",
-  "workspace",
-  "exposes",
-  "memory_mb",
-  "vcpus",
-  "disk_mb",
-  "idle_policy",
-  "pause_after_idle_s",
-  "stop_after_paused_s",
-  "restart",
-  "pause_hook",
-  "capabilities",
-  "network",
-  "bindings",
-  "kit",
-  "driver",
-  "read_only_root",
-  "port",
-  "public_port",
-  "protocol",
-  "ttl_ms",
-  "reason",
-  "value",
-  "ref",
-  "cwd",
-  "user",
-  "stdin",
-  "tty",
-  "force",
-  "stopped_older_than_s",
-  "__proto__",
-  "tree",
-  "orphans",
-];
+/** What gets far, so that what lies behind the checks is reached as well. */
 const CALM: Record<string, unknown[]> = {
   command: [["sleep", "1000"], ["true"], ["false"], ["echo", "x"], ["serve", "80"]],
   handle: ["a", "b", "c"],
-  workspace: ["w", "../w", "w/../..", "/nope"],
-  exposes: [[80], [{ port: 80 }], []],
-  capabilities: [{ spawn: true, spawn_depth: 1, max_children: 2 }, {}, { tree: {} }],
-  port: [80, 81],
-  ttl_ms: [100, 1000],
-  value: ["v"],
+  workspace: ["w", "w", "../w", "w/../..", "/nope"],
+  image_ref: ["test", "docker.io/library/test"],
   ref: ["test"],
+  driver: ["fake"],
+  port: [80, 81],
+  public_port: [1],
+  name: ["A"],
+  secrets: [[], ["A"], ["B"]],
+  // a right one costs what a password has to cost
+  password: ["no", "no", "no", "no", "no", "no", "no", "no", "no", "password"],
+  bindings: [[], [{ name: "a", port: 9000, upstream: "http://127.0.0.1:1" }]],
 };
-const QUERIES: [string, ...string[]] = [
-  "path",
-  "tail",
-  "since",
-  "since_seq",
-  "state",
-  "parent_id",
-  "force",
-  "limit",
-  "request",
-  "instance",
-  "action",
-  "wait",
-];
 const HEADERS: [string, ...string[]] = [
   "content-type",
   "accept",
@@ -161,19 +39,25 @@ const HEADERS: [string, ...string[]] = [
   "te",
 ];
 
-/** A request for a route, with fields, queries and headers as nobody means them. */
+/** One of the calls, nearly as it is meant: with values, fields, queries and headers here and there that nobody means. */
 export function hostileRequest(
   random: FuzzRandom,
-  routes: [string, ...string[]],
+  calls: readonly [ApiCall, ...ApiCall[]],
   ids: readonly string[],
 ): HostileRequest {
-  const [method = "GET", pattern = "/"] = random.pick(routes).split(" ");
-  const id = (): string => (random.chance(0.7) ? (ids[random.below(ids.length)] ?? "x") : inPath(random));
-  const path = pattern.replace(":id", id).replace(":x", () => inPath(random));
-  const request: HostileRequest = { method, path: path + query(random) };
+  const { method, path, queries, body } = random.pick(calls);
+  const id = (): string => (random.chance(0.8) ? (ids[random.below(ids.length)] ?? "x") : inPath(random));
+  const place = (_: string, name: string): string => (name === "id" ? id() : named(random, name));
+  const filled = path.replaceAll(/\{(\w+)\}/g, place);
+  const request: HostileRequest = { method, path: filled + query(random, queries) };
   if (random.chance(0.1)) request.headers = { [random.pick(HEADERS)]: printable(random.text()) };
-  if (method !== "GET" || random.chance(0.1)) request.body = body(random);
+  if (body !== null || random.chance(0.1)) request.body = bodyOf(random, body ?? {});
   return request;
+}
+
+function named(random: FuzzRandom, name: string): string {
+  const calm = CALM[name];
+  return calm !== undefined && random.chance(0.6) ? String(calm[random.below(calm.length)]) : inPath(random);
 }
 
 const inPath = (random: FuzzRandom): string => {
@@ -188,29 +72,64 @@ const inPath = (random: FuzzRandom): string => {
 
 const printable = (text: string): string => text.replace(/[^\t -~]/g, "x");
 
-function query(random: FuzzRandom): string {
-  if (random.chance(0.6)) return "";
-  const pairs = Array.from({ length: 1 + random.below(3) }, () => `${random.pick(QUERIES)}=${inPath(random)}`);
-  return `?${pairs.join("&")}`;
+function query(random: FuzzRandom, queries: readonly string[]): string {
+  const [first = "path", ...others] = queries;
+  // a follower is an answer without end: rare, as each of them ends a connection
+  const names = [first, ...others].filter((name) => name !== "follow" || random.chance(0.1));
+  if (random.chance(queries.length === 0 ? 0.9 : 0.3)) return "";
+  return `?${names
+    .filter(() => random.chance(0.6))
+    .map((name) => `${name}=${inPath(random)}`)
+    .join("&")}`;
 }
 
-function body(random: FuzzRandom): string {
-  const kind = random.below(20);
+function bodyOf(random: FuzzRandom, schema: Schema): string {
+  const kind = random.below(40);
   if (kind === 0) return random.text();
   if (kind === 1) return JSON.stringify(random.json());
-  if (kind === 2) return JSON.stringify(fields(random)).slice(0, -1 - random.below(10));
-  if (kind === 3) return "[".repeat(1 + random.below(20_000));
-  return JSON.stringify(fields(random));
+  if (kind === 2) return "[".repeat(1 + random.below(20_000));
+  const body = JSON.stringify(nearly(random, schema)) ?? "";
+  return kind === 3 ? body.slice(0, -1 - random.below(10)) : body;
 }
 
-function fields(random: FuzzRandom): Record<string, unknown> {
-  const chosen = Array.from({ length: random.below(5) }, () => random.pick(FIELDS));
-  if (random.chance(0.5)) chosen.push("command");
-  return Object.fromEntries(
-    chosen.map((name) => {
-      const calm = CALM[name];
-      const value = calm !== undefined && random.chance(0.6) ? calm[random.below(calm.length)] : random.json();
-      return [name, value];
-    }),
-  );
+/** A value as the schema has it, mostly. */
+function nearly(random: FuzzRandom, schema: Schema, name = ""): unknown {
+  if (random.chance(0.05)) return random.json(2);
+  const calm = CALM[name];
+  if (calm !== undefined && random.chance(0.8)) return calm[random.below(calm.length)];
+  const { anyOf, enum: choices } = schema;
+  if (schema.const !== undefined) return schema.const;
+  if (anyOf !== undefined) return nearly(random, anyOf[random.below(anyOf.length)] ?? {}, name);
+  if (choices !== undefined) return choices[random.below(choices.length)];
+  switch (schema.type) {
+    case "object":
+      return object(random, schema);
+    case "array": {
+      const length = (schema.minItems ?? 0) + random.below(3);
+      return Array.from({ length }, () => nearly(random, schema.items ?? {}));
+    }
+    case "string":
+      return random.text();
+    case "integer":
+    case "number":
+      return random.chance(0.7) ? inRange(random, schema) : random.json(0);
+    case "boolean":
+      return random.chance(0.5);
+    default:
+      return null;
+  }
+}
+
+function object(random: FuzzRandom, { properties = {}, required = [], patternProperties = {} }: Schema): object {
+  const entries = Object.entries(properties)
+    .filter(([name]) => random.chance(required.includes(name) ? 0.95 : 0.25))
+    .map(([name, schema]): [string, unknown] => [name, nearly(random, schema, name)]);
+  for (const schema of Object.values(patternProperties))
+    if (random.chance(0.5)) entries.push([random.pick(["A", "B", "PATH", ""]), nearly(random, schema)]);
+  if (random.chance(0.03)) entries.push([random.text(), random.json(1)]);
+  return Object.fromEntries(entries);
+}
+
+function inRange(random: FuzzRandom, { minimum = 0, maximum = 65_536 }: Schema): number {
+  return random.pick([minimum, minimum + 1, Math.min(minimum + random.below(1000), maximum), maximum]);
 }

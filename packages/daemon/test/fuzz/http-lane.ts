@@ -2,6 +2,7 @@ import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import type { Duplex } from "node:stream";
+import { text } from "node:stream/consumers";
 import { splice } from "../../src/ingress/splice.ts";
 import type { HostileRequest } from "./hostile-request.ts";
 
@@ -23,6 +24,12 @@ export function sendRequest(agent: http.Agent, request: HostileRequest): Promise
   sent.on("error", reject);
   sent.end(body);
   return promise;
+}
+
+/** The body of what is got from a path. */
+export async function readAnswer(agent: http.Agent, path: string): Promise<string> {
+  const [answer] = (await once(http.get({ agent, path }), "response")) as [http.IncomingMessage];
+  return text(answer);
 }
 
 /** An agent with so many connections to a socket. */

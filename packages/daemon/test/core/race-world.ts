@@ -122,10 +122,10 @@ function emptyDatabase(): DatabaseSync {
   return db;
 }
 
-/** Knows no more than which instances have lines. */
-const memoryLogs = (logged: Set<string>): Logs => ({
-  append: (id) => void logged.add(id),
-  delete: async (id) => void logged.delete(id),
+/** Knows no more than which instances have lines; a daemon that was killed writes none. */
+const memoryLogs = (logged: Set<string>, life: Generation): Logs => ({
+  append: (id) => void (life.dead || logged.add(id)),
+  delete: async (id) => void (life.dead || logged.delete(id)),
   flush: async () => undefined,
   pressure: () => null,
   newestSeq: async () => 0,
@@ -201,7 +201,7 @@ export class RaceWorld {
           check: () => undefined,
           open: async () => ({ path: "/none", identity: "0:0", [Symbol.asyncDispose]: async () => undefined }),
         },
-        logs: this.#logs ?? memoryLogs(logged),
+        logs: this.#logs ?? memoryLogs(logged, this.#life),
         tokens: {
           lifetimeMs: 3_600_000,
           epoch: 0,

@@ -26,7 +26,7 @@ import { checkDiskGrows, checkedHook } from "./instance-spec.ts";
 import { toInstanceView } from "./instance-view.ts";
 import { LeaseBook } from "./lease-book.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import type { LifecycleDeps } from "./lifecycle.ts";
+import type { LifecycleDeps } from "./lifecycle-deps.ts";
 import { OpenConnection } from "./open-connection.ts";
 import { secretNames } from "./secret-env.ts";
 import type { Store, StoredInstance } from "./store.ts";
@@ -48,7 +48,7 @@ export interface FamilyRules {
 
 export interface InstanceDeps extends Omit<
   LifecycleDeps,
-  "onStream" | "onBootOver" | "checkStart" | "workspace" | "takesAlong" | "onDown"
+  "onStream" | "onBootOver" | "onStranded" | "checkStart" | "workspace" | "takesAlong" | "onDown"
 > {
   family: FamilyRules;
   store: Store;
@@ -67,6 +67,8 @@ export class Instance {
   readonly #journal: InstanceJournal;
   readonly #life: Lifecycle;
   #connections = 0;
+  /** what goes on in the machine for somebody outside, each by what ends it */
+  readonly #waiting = new Set<() => void>();
 
   constructor(stored: StoredInstance, deps: InstanceDeps) {
     this.#deps = deps;
@@ -74,6 +76,9 @@ export class Instance {
     this.#life = new Lifecycle(this.#journal, {
       ...deps,
       onBootOver: () => this.leases.releaseAllOf(this.id),
+      onStranded: () => {
+        for (const giveUp of this.#waiting) giveUp();
+      },
       checkStart: () => deps.family.checkStart(this),
       workspace: () => this.workspace(),
       takesAlong: () => deps.family.takesAlong(this),
@@ -276,7 +281,11 @@ export class Instance {
         nudge: () => this.#life.nudge(),
       });
       this.#connections += 1;
-      stream.once("close", () => (this.#connections -= 1));
+      const forget = this.#waits(() => stream.destroy());
+      stream.once("close", () => {
+        this.#connections -= 1;
+        forget();
+      });
       return connection;
     } finally {
       release();
@@ -305,11 +314,25 @@ export class Instance {
         ({ machine }, gone) => this.#deps.harness.exec(machine, header, gone),
         false,
       );
-      return { execId, session, release };
+      const forget = this.#waits(() => session.close());
+      return {
+        execId,
+        session,
+        release: () => {
+          forget();
+          release();
+        },
+      };
     } catch (error) {
       release();
       throw error;
     }
+  }
+
+  /** @param giveUp ends what goes on in the machine. @returns to be called when it has ended by itself */
+  #waits(giveUp: () => void): () => void {
+    this.#waiting.add(giveUp);
+    return () => void this.#waiting.delete(giveUp);
   }
 
   /** After an exec was killed: notes when the kernel did it for want of memory. */

@@ -1,42 +1,18 @@
-import type { HarnessNotifications } from "@aegis/protocol/control";
 import type { InstanceState } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
 import { ActivityTimer } from "./activity-timer.ts";
-import type { BootDeps } from "./boot.ts";
 import type { BootSession } from "./boot-session.ts";
 import type { Machine } from "./driver.ts";
 import { OUT_OF_MEMORY } from "./ending.ts";
-import type { ReverseStream } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import type { InstanceRecord } from "./instance-record.ts";
-import type { Logs } from "./logs.ts";
+import type { LifecycleDeps } from "./lifecycle-deps.ts";
 import { PauseConsent } from "./pause-consent.ts";
 import { RestartTimer } from "./restart-timer.ts";
 import { SerialQueue } from "./serial-queue.ts";
-import type { TokenIssuer } from "./token-issuer.ts";
 import { STOP_GRACE_MS, Transitions } from "./transitions.ts";
 import { WakeRetry } from "./wake-retry.ts";
 import { pauseRefused, wrongState } from "./wrong-state.ts";
-
-export interface LifecycleDeps extends BootDeps {
-  logs: Logs;
-  tokens: TokenIssuer;
-  /** a process inside opened a stream to the Guest API or a binding, and its token was good */
-  onStream: (request: HarnessNotifications["stream.open"], reverse: ReverseStream) => Promise<void>;
-  warn: (message: string) => void;
-  /** changes with every boot of the host */
-  hostBoot: string;
-  /** a boot is over, and all that its processes had asked for */
-  onBootOver: () => void;
-  /** @throws AegisError when the instance may not run now */
-  checkStart: () => void;
-  /** as {@link Workspaces} take it; null: it has none. @throws AegisError `invalid_path` */
-  workspace: () => string | null;
-  /** its end is that of others below it */
-  takesAlong: () => boolean;
-  /** the instance has become stopped or failed */
-  onDown: () => void;
-}
 
 /** @param signal aborts when the machine cannot be had: nobody waits for the result any more */
 export type ReachAct<T> = (session: BootSession, signal: AbortSignal) => Promise<T>;
@@ -60,7 +36,7 @@ export class Lifecycle {
   readonly #restarts = new RestartTimer(() => this.#restart());
   readonly #wakeRetry = new WakeRetry((reason) => this.wakePaused(reason));
   /** callers of {@link reach} that do not have yet what they came for */
-  #reaching = 0;
+  readonly #reaching = new Set<AbortController>();
   #removal: Promise<void> | null = null;
 
   constructor(journal: InstanceJournal, deps: LifecycleDeps) {
@@ -75,9 +51,13 @@ export class Lifecycle {
       restarts: this.#restarts,
       inBackground: (task) => this.#inBackground(task),
       wakeReached: async () => {
-        if (this.#reaching > 0) await this.#wakeForWaiting("somebody was on the way in");
+        if (this.#reaching.size > 0) await this.#wakeForWaiting("somebody was on the way in");
       },
       isRemoved: () => this.removed,
+      onStranded: () => {
+        for (const ahead of this.#reaching) ahead.abort();
+        deps.onStranded();
+      },
       onUp: () => this.#tellResumed(),
       onHeartbeat: () => {
         if (this.#record.spec.idle_policy === "default" && !this.#consent.asking) this.activity.touch();
@@ -247,8 +227,8 @@ export class Lifecycle {
    * @param act is called before a paused machine is awake, so that what it sends is there when the harness is
    */
   async reach<T>(reason: string, act: ReachAct<T>, mayBoot = true): Promise<T> {
-    this.#reaching += 1;
     const ahead = new AbortController();
+    this.#reaching.add(ahead);
     try {
       const { session } = this.#transitions;
       const early = session !== null && this.#isAsleep ? { session, result: act(session, ahead.signal) } : null;
@@ -259,7 +239,7 @@ export class Lifecycle {
       ahead.abort();
       throw error;
     } finally {
-      this.#reaching -= 1;
+      this.#reaching.delete(ahead);
     }
   }
 

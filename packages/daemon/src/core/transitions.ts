@@ -11,7 +11,7 @@ import type { InstanceJournal } from "./instance-journal.ts";
 import { endOfMachine, endOfProcess, endUnseen } from "./ending.ts";
 import type { Ending } from "./ending.ts";
 import type { InstanceRecord } from "./instance-record.ts";
-import type { LifecycleDeps } from "./lifecycle.ts";
+import type { LifecycleDeps } from "./lifecycle-deps.ts";
 import { MachineDisposal } from "./machine-disposal.ts";
 import { PausedMemory } from "./paused-memory.ts";
 import { PullLog } from "./pull-log.ts";
@@ -305,6 +305,7 @@ export class Transitions {
     } catch (error) {
       const failure = `its machine could not be ended: ${error instanceof Error ? error.message : String(error)}`;
       this.#nowStopped({ state: "failed", failure }, failure);
+      this.#deps.onStranded();
       throw error;
     }
   }

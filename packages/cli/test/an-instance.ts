@@ -16,6 +16,7 @@ export const anInstance = (fields: Partial<InstanceView> = {}): InstanceView => 
   stop_after_paused_s: 300,
   restart: "no",
   restart_at: null,
+  wake_at: null,
   lifetime_s: null,
   expires_at: null,
   orphans: "stop",

@@ -147,6 +147,7 @@ describe("instance list and info", () => {
   it("tells in words what kept it awake, and what woke it", async () => {
     daemon.routes["GET /v1/instances/web"] = () => ({
       body: anInstance({
+        wake_at: "2026-01-31T12:30:00Z",
         leases: [
           { lease_id: "lease-1", reason: "build", owner: "host", expires_at: "2026-01-31T12:02:00Z" },
           { lease_id: "lease-2", reason: "turn", owner: "inst-1", expires_at: "2026-01-31T12:00:30Z" },
@@ -162,6 +163,7 @@ describe("instance list and info", () => {
       }),
     });
     const { stdout } = await run("instance info web");
+    expect(stdout).toMatch(/wakes: +in 30 min, as it asked for/);
     expect(stdout).toContain("build (lease-1 of the host, 2 min left), turn (lease-2 of its own, 30 s left)");
     expect(stdout).toContain(
       "starting 10 min ago: created; running 9 min ago: created; still running 4 min ago: pause postponed: a turn is " +

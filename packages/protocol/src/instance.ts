@@ -59,7 +59,8 @@ export type HookCall = Static<typeof HookCall>;
 
 /**
  * How the workload is asked before a pause, and told after it. Anything but exit code 0 or a status below 400 is a no,
- * and so is the JSON `{"busy": true, "reason": ...}`. The last line that it answers, if it is JSON, comes back to `resume`.
+ * and so is the JSON `{"busy": true, "reason": ...}`. The last line that it answers, if it is JSON, comes back to `resume`;
+ * `{"wake_at": "2026-01-31T08:00:00Z"}` in it is when the instance is woken at the latest.
  */
 export const PauseHook = Type.Object(
   { ...hookFields, resume: Type.Optional(HookCall) },
@@ -247,6 +248,8 @@ export const InstanceView = Type.Object({
   restart: RestartPolicy,
   /** when the restart policy starts it again; null when it does not */
   restart_at: Nullable(Type.String()),
+  /** when it is woken because its pause hook asked for that; null when it is not */
+  wake_at: Nullable(Type.String()),
   lifetime_s: Nullable(Type.Integer()),
   /** when it is stopped for good: with its own lifetime, or with that of one above it; null: never */
   expires_at: Nullable(Type.String()),

@@ -54,6 +54,7 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
     ["bindings", bindingsText(one.bindings ?? [])],
     ["secrets", one.secret_keys.join(", ") || null],
     ["idle", powerText(one)],
+    ["wakes", one.wake_at === null ? null : humanWake(one.wake_at, now)],
     ["leases", one.leases.map((lease) => leaseText(lease, now)).join(", ") || null],
     ["history", powerHistoryText(one.power_history ?? [], now)],
     ["parent", one.parent_id],
@@ -70,6 +71,11 @@ export function instanceDetails(one: InstanceView, palette: Palette, now: number
 function humanEnd(expiresAt: string, now: number): string {
   const left = (Date.parse(expiresAt) - now) / 1000;
   return left <= 0 ? "its lifetime is over" : `in ${humanDuration(left)}, for good`;
+}
+
+function humanWake(wakeAt: string, now: number): string {
+  const left = (Date.parse(wakeAt) - now) / 1000;
+  return left <= 0 ? "now, as it asked for" : `in ${humanDuration(left)}, as it asked for`;
 }
 
 const leaseText = ({ reason, owner, lease_id, expires_at }: Lease, now: number) =>

@@ -13,8 +13,8 @@ const MAX_REASON_CHARS = 200;
 const TOKEN_VARIABLE = "AEGIS_PAUSE_TOKEN";
 const WAS_PAUSED = "it was paused meanwhile";
 
-/** What the workload says. `token` is the last line of its answer, if that is JSON. */
-export type HookAnswer = { yes: true; token: string | null } | { yes: false; reason: string };
+/** What the workload says. `token` is the last line of its answer, if that is JSON; `wakeAt` is unchecked. */
+export type HookAnswer = { yes: true; token: string | null; wakeAt?: unknown } | { yes: false; reason: string };
 
 /**
  * Asks the workload one question, or tells it one thing. Never rejects: whatever goes wrong is a no, with the reason.
@@ -101,7 +101,8 @@ function judge(fine: boolean, body: string, otherwise: string): HookAnswer {
   const reason = "reason" in said && typeof said.reason === "string" ? said.reason : null;
   if (!fine) return { yes: false, reason: shorten(reason ?? otherwise) };
   if ("busy" in said && said.busy === true) return { yes: false, reason: shorten(reason ?? "it is busy") };
-  return { yes: true, token: said === NOTHING || line.length > MAX_TOKEN_CHARS ? null : line };
+  const token = said === NOTHING || line.length > MAX_TOKEN_CHARS ? null : line;
+  return { yes: true, token, wakeAt: "wake_at" in said ? said.wake_at : null };
 }
 
 const NOTHING = {};

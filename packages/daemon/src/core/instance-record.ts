@@ -75,6 +75,8 @@ export interface Observation {
   restartAt: string | null;
   /** the workload agreed to a pause and has not been told yet that it is over; `token` is what it answered */
   agreed: { token: string | null } | null;
+  /** when it asked to be woken from the pause it agreed to, RFC 3339; null: it did not, or that is over */
+  wakeAt: string | null;
   /** it has ended, and its children, which end with it, perhaps not yet */
   endsBelow: boolean;
 }
@@ -93,8 +95,25 @@ export const newObservation = (now: string): Observation => ({
   hostBoot: null,
   restartAt: null,
   agreed: null,
+  wakeAt: null,
   endsBelow: false,
 });
+
+/** Nothing will start it by itself. */
+export const nothingAhead = { restartAt: null, wakeAt: null } as const;
+
+/** What a boot forgets of the one before. */
+export const freshBoot = {
+  ...nothingAhead,
+  exitCode: null,
+  failure: null,
+  stoppedAt: null,
+  pausedAt: null,
+  agreed: null,
+} as const;
+
+/** It will start by itself, or wake. */
+export const isExpected = ({ restartAt, wakeAt }: Observation): boolean => restartAt !== null || wakeAt !== null;
 
 export interface EndpointRecord {
   guestPort: number;

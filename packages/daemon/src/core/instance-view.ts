@@ -34,6 +34,7 @@ export function toInstanceView(parts: ViewParts): InstanceView {
     stop_after_paused_s: spec.stop_after_paused_s,
     restart: spec.restart,
     restart_at: observation.restartAt,
+    wake_at: observation.wakeAt,
     lifetime_s: spec.lifetime_s,
     expires_at: parts.expiresAt === null ? null : new Date(parts.expiresAt).toISOString(),
     orphans: spec.orphans,

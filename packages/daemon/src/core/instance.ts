@@ -21,6 +21,7 @@ import type { EventLog } from "./event-log.ts";
 import type { ExecSession } from "./harness.ts";
 import type { Ingress } from "./ingress.ts";
 import { InstanceJournal } from "./instance-journal.ts";
+import { isExpected } from "./instance-record.ts";
 import type { InstanceRecord, InstanceSpec } from "./instance-record.ts";
 import { checkDiskGrows, checkedHook } from "./instance-spec.ts";
 import { toInstanceView } from "./instance-view.ts";
@@ -115,7 +116,7 @@ export class Instance {
   }
   /** nothing of it runs, and nothing will by itself */
   get atRest(): boolean {
-    return this.down && this.#journal.seen.restartAt === null;
+    return this.down && !isExpected(this.#journal.seen);
   }
   /** it ended, and what ends with it may still run */
   get endsBelow(): boolean {

@@ -12,6 +12,7 @@ import { RestartTimer } from "./restart-timer.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { STOP_GRACE_MS, Transitions } from "./transitions.ts";
 import { WakeRetry } from "./wake-retry.ts";
+import { WakeTimer } from "./wake-timer.ts";
 import { pauseRefused, wrongState } from "./wrong-state.ts";
 
 /** @param signal aborts when the machine cannot be had: nobody waits for the result any more */
@@ -34,6 +35,7 @@ export class Lifecycle {
   readonly #transitions: Transitions;
   readonly #consent: PauseConsent;
   readonly #restarts = new RestartTimer(() => this.#restart());
+  readonly #wakeTimer = new WakeTimer((wakeAt) => this.#onWakeTime(wakeAt));
   readonly #wakeRetry = new WakeRetry((reason) => this.wakePaused(reason));
   /** callers of {@link reach} that do not have yet what they came for */
   readonly #reaching = new Set<AbortController>();
@@ -258,6 +260,7 @@ export class Lifecycle {
 
   /** Takes up a machine that outlived the last daemon. */
   adopt(machine: Machine): Promise<void> {
+    this.#wakeTimer.set(this.#journal.seen.wakeAt);
     return this.#queue.run(() => this.#transitions.adopt(machine));
   }
 
@@ -266,12 +269,14 @@ export class Lifecycle {
    * @returns true when it is to be started again: its boot was cut short, or it ran when the host went down
    */
   settleWithoutMachine(): boolean {
+    this.#wakeTimer.set(this.#journal.seen.wakeAt);
     return this.#transitions.settleWithoutMachine();
   }
 
   /** Lets go of the machine, for the next daemon to take up. */
   forget(): Promise<void> {
     this.#restarts.cancel();
+    this.#wakeTimer.set(null);
     this.#wakeRetry.reset();
     return this.#queue.run(async () => {
       this.save();
@@ -296,6 +301,16 @@ export class Lifecycle {
   }
 
   // --- what the harness and the clock say ---------------------------------------------------------------------------
+
+  /** It asked for that when it agreed to the pause, in which it may have been stopped. */
+  #onWakeTime(wakeAt: string): void {
+    this.#inBackground(async () => {
+      const reason = `wake asked for at ${wakeAt}`;
+      if (this.removed || this.#journal.seen.wakeAt !== wakeAt) return;
+      if (this.state === "paused") return this.#wakeForWaiting(reason);
+      if (this.state === "stopped" && this.#record.enabled) await this.#transitions.wake(reason);
+    });
+  }
 
   #restart(): void {
     if (this.removed || !this.#record.enabled || (this.state !== "stopped" && this.state !== "failed")) return;
@@ -332,6 +347,7 @@ export class Lifecycle {
   async #freeze(reason: string): Promise<void> {
     await this.#transitions.freeze(reason);
     this.#consent.cut();
+    this.#wakeTimer.set(this.#journal.seen.wakeAt);
   }
 
   /** When the workload agreed to a pause that is over, or never came. */
@@ -353,11 +369,11 @@ export class Lifecycle {
     const session = this.#transitions.session;
     if (session !== null && this.#isUp(session) && this.#consent.needed) return void this.#pauseIfAgreed(session);
     const act = async () => {
-      const { spec } = this.#record;
+      const { record, seen } = this.#journal;
       if (this.activity.holds > 0) return;
-      if (this.state === "running") await this.#freeze(`idle for ${spec.pause_after_idle_s} s`);
+      if (this.state === "running") await this.#freeze(`idle for ${record.spec.pause_after_idle_s} s`);
       else if (this.state === "paused")
-        await this.#transitions.halt(`paused for ${spec.stop_after_paused_s} s`, STOP_GRACE_MS);
+        await this.#transitions.halt(`paused for ${record.spec.stop_after_paused_s} s`, STOP_GRACE_MS, seen.wakeAt);
     };
     this.#inBackground(() => act().finally(() => this.activity.rearm()));
   }

@@ -4,6 +4,7 @@ import type { Harness } from "./harness.ts";
 import { callHook } from "./hook-call.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import { SerialQueue } from "./serial-queue.ts";
+import { wakeRequest } from "./wake-request.ts";
 
 const TELL_ATTEMPTS = 3;
 const TELL_AGAIN_MS = 1000;
@@ -49,8 +50,13 @@ export class PauseConsent {
         if (hook === null) return null;
         const answer = await callHook(this.#harness, session.machine, hook, null, this.#cut.signal);
         if (!answer.yes) return answer.reason;
-        this.#journal.note({ agreed: { token: answer.token } });
-        return null;
+        const wake = wakeRequest(answer.wakeAt, Date.now());
+        const refused = "refused" in wake;
+        this.#journal.note({ agreed: { token: answer.token }, wakeAt: refused ? null : wake.wakeAt });
+        if (!refused) return null;
+        // it did agree, and waits for the end of the pause
+        void this.#queue.run(() => this.#tell(session, () => true));
+        return wake.refused;
       } finally {
         this.#asking -= 1;
       }
@@ -62,6 +68,7 @@ export class PauseConsent {
    * @param current false once that boot is over or paused again
    */
   tellResumed(session: BootSession, current: () => boolean): void {
+    if (this.#journal.seen.wakeAt !== null) this.#journal.note({ wakeAt: null });
     if (this.#journal.seen.agreed === null) return;
     void this.#queue.run(() => this.#tell(session, current));
   }

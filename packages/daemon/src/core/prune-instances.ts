@@ -15,8 +15,8 @@ export async function pruneInstances(instances: Instances, stoppedOlderThanS: nu
 }
 
 function isLongStopped(instances: Instances, instance: Instance, before: number): boolean {
-  const { state, stopped_at, restart_at, created_at } = instance.view();
-  const down = (state === "stopped" || state === "failed") && restart_at === null;
+  const { state, stopped_at, restart_at, wake_at, created_at } = instance.view();
+  const down = (state === "stopped" || state === "failed") && restart_at === null && wake_at === null;
   if (!down || Date.parse(stopped_at ?? created_at) > before) return false;
   return instances.childrenOf(instance).every((child) => isLongStopped(instances, child, before));
 }

@@ -10,6 +10,7 @@ import type { HarnessObserver } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import { endOfMachine, endOfProcess, endUnseen } from "./ending.ts";
 import type { Ending } from "./ending.ts";
+import { freshBoot, isExpected, nothingAhead } from "./instance-record.ts";
 import type { InstanceRecord } from "./instance-record.ts";
 import type { LifecycleDeps } from "./lifecycle-deps.ts";
 import { MachineDisposal } from "./machine-disposal.ts";
@@ -83,10 +84,10 @@ export class Transitions {
     const token = new TokenKeeper(this.#deps, this.#record, machine.boot);
     const saved = await this.#deps.logs.newestSeq(this.#record.id, machine.boot);
     const session = this.#newSession(machine, this.#observer(machine.boot, saved), token);
-    const { wanted, pausedAt, lastActiveAt } = this.#journal.seen;
+    const { wanted, pausedAt, lastActiveAt, wakeAt } = this.#journal.seen;
     this.#deps.activity.start(null, Date.parse(lastActiveAt));
     this.#attach(session);
-    if (wanted === "stopped") return this.halt("it was to stop when the last daemon ended", STOP_GRACE_MS);
+    if (wanted === "stopped") return this.halt("it was to stop when the last daemon ended", STOP_GRACE_MS, wakeAt);
     if (await machine.isPaused()) return this.#nowPaused("the daemon came back", pausedAt ?? lastActiveAt);
     await this.#connect(session);
     if (!session.neverRan) return this.#nowRunning("the daemon came back", quietSince(this.#journal));
@@ -99,13 +100,13 @@ export class Transitions {
    * @returns true when it is to be started again: its boot was cut short, or it ran when the host went down
    */
   settleWithoutMachine(): boolean {
-    const { state, restartAt } = this.#journal.seen;
+    const { state, restartAt, wakeAt } = this.#journal.seen;
     if (restartAt !== null) this.#deps.restarts.arm(Date.parse(restartAt) - Date.now());
     if (state === "stopped" || state === "failed") return false;
     this.#deps.onBootOver();
     const { again, why } = endUnseen(this.#journal, this.#deps.hostBoot);
     if (again) this.#journal.transition({ state: "starting" }, why);
-    else this.#nowStopped({ state: "stopped" }, why);
+    else this.#nowStopped({ state: "stopped", wakeAt }, why);
     return again;
   }
 
@@ -156,8 +157,7 @@ export class Transitions {
     let made: Machine | null = null;
     try {
       await this.#disposal.clear();
-      const fresh = { exitCode: null, failure: null, stoppedAt: null, pausedAt: null, restartAt: null, agreed: null };
-      this.#journal.commit({ boot, hostBoot: this.#deps.hostBoot, ...fresh });
+      this.#journal.commit({ boot, hostBoot: this.#deps.hostBoot, ...freshBoot });
       const booted = await bootInstance(this.#deps, {
         record: this.#record,
         imageDigest: this.#journal.seen.imageDigest,
@@ -221,11 +221,12 @@ export class Transitions {
     await this.#deps.wakeReached();
   }
 
-  async halt(reason: string, graceMs: number): Promise<void> {
+  /** @param wakeAt when it wakes by itself; a stop that somebody asked for is also the end of that */
+  async halt(reason: string, graceMs: number, wakeAt: string | null = null): Promise<void> {
     this.#deps.restarts.reset();
     const session = this.#session;
     if (session !== null) {
-      this.#journal.note({ wanted: "stopped" });
+      this.#journal.note({ wanted: "stopped", wakeAt });
       await this.#memory.end();
       const exit = await this.#endWorkload(session, graceMs);
       await this.#detach(session);
@@ -233,8 +234,8 @@ export class Transitions {
       this.#journal.note({ exitCode: exit?.code ?? null });
     }
     await this.#disposal.kill();
-    const settled = this.#state === "stopped" && this.#journal.seen.restartAt === null;
-    if (!settled) this.#nowStopped({ state: "stopped" }, reason);
+    const settled = this.#state === "stopped" && !isExpected(this.#journal.seen);
+    if (!settled) this.#nowStopped({ state: "stopped", wakeAt }, reason);
   }
 
   /** @returns null when nobody in there can be asked: then the end of the machine is its end */
@@ -262,7 +263,7 @@ export class Transitions {
 
   #nowStopped(patch: Ending, reason: string): void {
     const down = { wanted: "stopped", stoppedAt: new Date().toISOString(), pausedAt: null } as const;
-    this.#journal.transition({ restartAt: null, ...patch, ...down, endsBelow: this.#deps.takesAlong() }, reason);
+    this.#journal.transition({ ...nothingAhead, ...patch, ...down, endsBelow: this.#deps.takesAlong() }, reason);
     this.#deps.onDown();
   }
 

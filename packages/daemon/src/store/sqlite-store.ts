@@ -45,6 +45,7 @@ const newInObservation = {
   hostBoot: null,
   restartAt: null,
   agreed: null,
+  wakeAt: null,
   endsBelow: false,
 } as const;
 const newInSpec = {

@@ -30,6 +30,7 @@ const observation: Observation = {
   hostBoot: null,
   restartAt: null,
   agreed: null,
+  wakeAt: null,
   endsBelow: false,
 };
 

@@ -1,5 +1,6 @@
 // One attack by name, from inside an instance: says "refused <errno name>" or "HELD" when the kernel let it through.
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -12,6 +13,29 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+// A datagram from an address that is not this instance's: by a bound address, by a control message, by a transparent socket.
+static long spoof(char how) {
+  int on = 1, s = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in from = {AF_INET, htons(5000), {inet_addr("203.0.113.77")}};
+  struct sockaddr_in to = {AF_INET, htons(9), {inet_addr("203.0.113.10")}};
+  if (s < 0) exit(2);
+  if (how == 't') return setsockopt(s, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof on);
+  if (how == 'h') return setsockopt(s, IPPROTO_IP, IP_HDRINCL, &on, sizeof on);
+  if (how == 'b') {
+    if (setsockopt(s, IPPROTO_IP, IP_FREEBIND, &on, sizeof on) < 0) return -1;
+    if (bind(s, (struct sockaddr *)&from, sizeof from) < 0) return -1;
+    return sendto(s, "x", 1, 0, (struct sockaddr *)&to, sizeof to);
+  }
+  union { struct cmsghdr head; char bytes[CMSG_SPACE(sizeof(struct in_pktinfo))]; } control = {0};
+  struct iovec data = {"x", 1};
+  struct msghdr message = {&to, sizeof to, &data, 1, &control, sizeof control, 0};
+  control.head.cmsg_level = IPPROTO_IP;
+  control.head.cmsg_type = IP_PKTINFO;
+  control.head.cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
+  ((struct in_pktinfo *)CMSG_DATA(&control.head))->ipi_spec_dst = from.sin_addr;
+  return sendmsg(s, &message, 0);
+}
 
 static long call(const char *name) {
   static char memory[8192];
@@ -26,6 +50,9 @@ static long call(const char *name) {
   if (IS("chroot")) return chroot("/tmp");
   if (IS("unshare user")) return unshare(CLONE_NEWUSER);
   if (IS("unshare net")) return unshare(CLONE_NEWNET);
+  if (IS("unshare mount")) return unshare(CLONE_NEWNS);
+  if (IS("unshare cgroup")) return unshare(CLONE_NEWCGROUP);
+  if (IS("unshare pid")) return unshare(CLONE_NEWPID);
   if (IS("clone user")) return syscall(SYS_clone, CLONE_NEWUSER | 17, 0, 0, 0, 0);
   if (IS("clone3 user")) {
     unsigned long long arguments[8] = {CLONE_NEWUSER, 0, 0, 0, 17};
@@ -35,6 +62,18 @@ static long call(const char *name) {
   if (IS("packet socket")) return socket(AF_PACKET, SOCK_RAW, 0x300);
   if (IS("raw socket")) return socket(AF_INET, SOCK_RAW, 1);
   if (IS("raw socket v6")) return socket(AF_INET6, SOCK_RAW, 58);
+  if (IS("packet datagram socket")) return socket(AF_PACKET, SOCK_DGRAM, 0x300);
+  if (IS("old packet socket")) return socket(AF_INET, 10, 0x300);
+  if (IS("raw socket of any protocol")) return socket(AF_INET, SOCK_RAW, 255);
+  if (IS("raw socket v6 of any protocol")) return socket(AF_INET6, SOCK_RAW, 255);
+  if (IS("xdp socket")) return socket(44, SOCK_RAW, 0);
+  if (IS("can socket")) return socket(29, SOCK_RAW, 1);
+  if (IS("tipc socket")) return socket(30, SOCK_RAW, 0);
+  if (IS("bluetooth socket")) return socket(31, SOCK_RAW, 1);
+  if (IS("spoof by transparent socket")) return spoof('t');
+  if (IS("spoof by own header")) return spoof('h');
+  if (IS("spoof by bound address")) return spoof('b');
+  if (IS("spoof by control message")) return spoof('c');
   if (IS("vsock")) return socket(40, SOCK_STREAM, 0);
   if (IS("alg socket")) return socket(38, SOCK_SEQPACKET, 0);
   if (IS("bpf")) return syscall(SYS_bpf, 5, memory, 64);

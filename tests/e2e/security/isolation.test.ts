@@ -66,6 +66,16 @@ async function sh(machine: Machine, script: string): Promise<string> {
   return (stdout + stderr).trim();
 }
 
+/** Of an instance's processes, one. */
+function processOf(id: string): string {
+  const groups = [`pids/aegis/${host.homeKey}`, `aegis/${host.homeKey}`].map(
+    (group) => `/sys/fs/cgroup/${group}/${id}`,
+  );
+  const group = groups.find((folder) => existsSync(folder));
+  const [pid = ""] = readFileSync(join(group ?? "", "cgroup.procs"), "utf8").split("\n");
+  return pid;
+}
+
 const get = (url: string): Promise<string> => sh(box, `timeout 20 wget -qO- ${url}`);
 const webPort = (): number => (web.address() as AddressInfo).port;
 
@@ -135,6 +145,47 @@ describe("what an instance cannot reach", () => {
         /refused|unreachable|assign|bad address|invalid/i,
       );
     expect(await sh(box, "echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6")).toMatch(/read-only|denied|permitted/i);
+  });
+});
+
+describe("an address that is not the instance's", () => {
+  /** Runs in a network namespace what its owner would run if it had all rights there. */
+  const within = (pid: string, ...command: string[]): string =>
+    execFileSync("nsenter", [`--net=/proc/${pid}/ns/net`, ...command], { encoding: "utf8", stdio: "pipe" });
+  const sender = (from: string, text: string): string[] => [
+    process.execPath,
+    "-e",
+    `const s = require("dgram").createSocket("udp4"); s.bind(0, "${from}", () =>
+       s.send("${text}", 9000, "${outside.outside}", () => s.close()))`,
+  ];
+
+  it("never leaves the host, even if a hole let the instance take it", async () => {
+    const listener = outside.spawn(
+      process.execPath,
+      "-e",
+      `require("dgram").createSocket("udp4").on("message", (m) => console.log(String(m)))
+         .bind(9000, "${outside.outside}", () => console.log("ready"))`,
+    );
+    const heard: string[] = [];
+    const untilHeard = async (text: string): Promise<void> => {
+      while (!heard.includes(text)) {
+        const [chunk] = (await once(listener.stdout ?? listener, "data")) as [Buffer];
+        heard.push(...String(chunk).trim().split("\n"));
+      }
+    };
+    try {
+      await untilHeard("ready");
+      const pid = processOf(box.instanceId);
+      const own = (await sh(box, "ip -4 -o addr show dev eth0 | awk '{print $4}'")).replace("/32", "");
+      within(pid, "ip", "address", "add", "10.99.99.99/32", "dev", "eth0");
+      within(pid, ...sender("10.99.99.99", "spoofed"));
+      within(pid, ...sender(own, "honest"));
+      await untilHeard("honest");
+      within(pid, "ip", "address", "delete", "10.99.99.99/32", "dev", "eth0");
+      expect(heard).toEqual(["ready", "honest"]);
+    } finally {
+      listener.kill("SIGKILL");
+    }
   });
 });
 

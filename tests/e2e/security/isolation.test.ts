@@ -159,34 +159,48 @@ describe("an address that is not the instance's", () => {
        s.send("${text}", 9000, "${outside.outside}", () => s.close()))`,
   ];
 
-  it("never leaves the host, even if a hole let the instance take it", async () => {
-    const listener = outside.spawn(
-      process.execPath,
-      "-e",
-      `require("dgram").createSocket("udp4").on("message", (m) => console.log(String(m)))
+  /** The host's end of an instance's network interface. */
+  const interfaceOf = (pid: string): string => {
+    const index = /eth0@if(\d+)/.exec(within(pid, "ip", "-o", "link", "show", "eth0"))?.[1];
+    const links = execFileSync("ip", ["-o", "link"], { encoding: "utf8" });
+    return new RegExp(`^${index}: ([^@:]+)`, "m").exec(links)?.[1] ?? "";
+  };
+
+  it.each(["1", "0"])(
+    "never leaves the host, even if a hole let the instance take it (rp_filter %s)",
+    async (filter) => {
+      const listener = outside.spawn(
+        process.execPath,
+        "-e",
+        `require("dgram").createSocket("udp4").on("message", (m) => console.log(String(m)))
          .bind(9000, "${outside.outside}", () => console.log("ready"))`,
-    );
-    const heard: string[] = [];
-    const untilHeard = async (text: string): Promise<void> => {
-      while (!heard.includes(text)) {
-        const [chunk] = (await once(listener.stdout ?? listener, "data")) as [Buffer];
-        heard.push(...String(chunk).trim().split("\n"));
+      );
+      const heard: string[] = [];
+      const untilHeard = async (text: string): Promise<void> => {
+        while (!heard.includes(text)) {
+          const [chunk] = (await once(listener.stdout ?? listener, "data")) as [Buffer];
+          heard.push(...String(chunk).trim().split("\n"));
+        }
+      };
+      const machine = await boot();
+      try {
+        await untilHeard("ready");
+        const pid = processOf(machine.instanceId);
+        const rule = `/proc/sys/net/ipv4/conf/${interfaceOf(pid)}/rp_filter`;
+        expect(readFileSync(rule, "utf8").trim()).toBe("1");
+        writeFileSync(rule, filter);
+        const own = (await sh(machine, "ip -4 -o addr show dev eth0 | awk '{print $4}'")).replace("/32", "");
+        within(pid, "ip", "address", "add", "10.99.99.99/32", "dev", "eth0");
+        within(pid, ...sender("10.99.99.99", "spoofed"));
+        within(pid, ...sender(own, "honest"));
+        await untilHeard("honest");
+        expect(heard).toEqual(["ready", "honest"]);
+      } finally {
+        listener.kill("SIGKILL");
+        await end(machine);
       }
-    };
-    try {
-      await untilHeard("ready");
-      const pid = processOf(box.instanceId);
-      const own = (await sh(box, "ip -4 -o addr show dev eth0 | awk '{print $4}'")).replace("/32", "");
-      within(pid, "ip", "address", "add", "10.99.99.99/32", "dev", "eth0");
-      within(pid, ...sender("10.99.99.99", "spoofed"));
-      within(pid, ...sender(own, "honest"));
-      await untilHeard("honest");
-      within(pid, "ip", "address", "delete", "10.99.99.99/32", "dev", "eth0");
-      expect(heard).toEqual(["ready", "honest"]);
-    } finally {
-      listener.kill("SIGKILL");
-    }
-  });
+    },
+  );
 });
 
 describe("what cannot reach an instance", () => {

@@ -59,6 +59,24 @@ describe("a disk that fails", () => {
     expect((await instances.list()).map(({ handle }) => handle)).toEqual(expect.arrayContaining(["one", "two"]));
   });
 
+  it("full, by an instance with a workspace on it: the instance is told, and the daemon and the others go on", async () => {
+    disk = await SmallDisk.make();
+    const { aegis } = disk;
+    const neighbour = await aegis.boot({ handle: "neighbour", command: SERVER, exposes: [8080] });
+    const { id } = await aegis.boot({ handle: "greedy", command: ["sleep", "infinity"], workspace: "shared" });
+    const filled = await aegis.exec(id, ["sh", "-c", "cat /dev/zero > /workspace/x"]);
+    expect([filled.code, filled.stderr]).toEqual([1, expect.stringMatching(/no space left/i)]);
+    expect((await aegis.client.status()).status).toBe("running");
+    expect(await (await fetch(String(neighbour.endpoints[0]?.url))).text()).toBe("hello from inside\n");
+    expect(await aegis.sh(neighbour.id, "echo fine")).toBe("fine");
+    await aegis.client.instances.pause(neighbour.id);
+    expect(await (await fetch(String(neighbour.endpoints[0]?.url))).text()).toBe("hello from inside\n");
+    expect(await aegis.sh(id, "rm /workspace/x; echo mine > /workspace/y; cat /workspace/y")).toBe("mine");
+    await disk.restart();
+    expect(await aegis.sh(id, "cat /workspace/y")).toBe("mine");
+    expect(await aegis.boot({ command: ["true"] })).toMatchObject({ failure: null });
+  });
+
   it("read-only: the daemon says so and changes nothing, what runs goes on", async () => {
     disk = await SmallDisk.make();
     const { aegis } = disk;

@@ -33,6 +33,8 @@ export interface LlmConfig {
   model: string;
   context_window: number;
   max_tokens: number;
+  /** dollars for a million tokens; absent: not known */
+  price?: { input: number; output: number };
 }
 
 /** Defaults of the work instances that the bot makes. */

@@ -19,3 +19,6 @@ export const CLAW_WORK_ENV = "CLAW_WORK";
 
 /** Port that a work instance serves its site on, unless told otherwise. */
 export const SITE_PORT = 8080;
+
+/** Folder of the workspace whose files reach the chat when the work is done. */
+export const RESULT_FOLDER = "out";

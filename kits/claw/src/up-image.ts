@@ -58,4 +58,4 @@ const percent = (done: number | null, total: number | null) =>
   done === null || !total ? "" : `  ${Math.floor((100 * done) / total)} %`;
 
 const stepText = (step: BuildStep) =>
-  `${step.done} of ${step.total} steps done, ${step.name}${step.detail === null ? "" : `: ${step.detail}`}`;
+  `step ${Math.min(step.done + 1, step.total)} of ${step.total}: ${step.name}${step.detail === null ? "" : `, ${step.detail}`}`;

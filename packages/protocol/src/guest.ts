@@ -1,6 +1,7 @@
 import Type, { type Static } from "typebox";
 import { Capabilities } from "./capability.ts";
-import { Endpoint, InstanceState } from "./instance.ts";
+import { BindingView } from "./binding.ts";
+import { Endpoint, InstanceState, InstanceStats } from "./instance.ts";
 
 /** `GET /v1/self` of the Guest API. */
 export const GuestSelf = Type.Object({
@@ -10,6 +11,10 @@ export const GuestSelf = Type.Object({
   image: Type.String(),
   parent_id: Type.Union([Type.String(), Type.Null()]),
   endpoints: Type.Array(Endpoint),
+  memory_mb: Type.Integer(),
+  stats: Type.Union([InstanceStats, Type.Null()]),
+  /** with what was used of them */
+  bindings: Type.Array(BindingView),
   /** the grant, with what is left of its budgets */
   capabilities: Type.Object({
     ...Capabilities.properties,

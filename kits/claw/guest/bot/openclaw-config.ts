@@ -75,6 +75,8 @@ function telegramChannel(chat: ChatConfig) {
     ...groups(chat.groups),
     // no passing "Working ..." messages beside the ones that the plugin edits
     streaming: { mode: "off" },
+    // the kit has /stop, /usage and /help of its own, which it only gets to see as text
+    commands: { native: false, nativeSkills: false },
     // the instance sleeps between messages, which a health monitor would take for a fault
     healthMonitor: { enabled: false },
     ...access(chat.allow_from),

@@ -58,6 +58,11 @@ async function bridge(
   target: string,
   heldMs: number,
 ): Promise<void> {
+  // the menu is the kit's: OpenClaw's has forty commands, and not all of these
+  if (/\/(set|delete)MyCommands(\?|$)/i.test(request.url ?? "")) {
+    request.resume();
+    return answer(response, 200, { ok: true, result: true });
+  }
   const size = Number(request.headers["content-length"] ?? Number.NaN);
   const json = request.headers["content-type"]?.startsWith("application/json") === true;
   if (json && size <= LARGEST_BODY && makesMessage(request.url ?? ""))

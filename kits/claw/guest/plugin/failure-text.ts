@@ -1,12 +1,18 @@
 import type { InstanceView } from "@aegis/protocol/instance";
+import { durationText } from "./duration.ts";
 import { GuestApiError } from "./guest-api.ts";
 
+type Ended = Pick<InstanceView, "failure" | "exit_code" | "memory_mb" | "lifetime_s" | "expires_at">;
+
+/** The host has stopped it for good. */
+export const lifetimeIsOver = ({ expires_at }: Pick<InstanceView, "expires_at">): boolean =>
+  expires_at !== null && Date.parse(expires_at) <= Date.now();
+
 /** Why a work instance is not running any more, in words for the person who asked for it. */
-export function failureOf(
-  instance: Pick<InstanceView, "failure" | "exit_code" | "memory_mb">,
-  exitCode: number | null,
-): string {
+export function failureOf(instance: Ended, exitCode: number | null): string {
   const { failure } = instance;
+  if (lifetimeIsOver(instance))
+    return `its time was over${instance.lifetime_s === null ? "" : ` (${durationText(instance.lifetime_s)})`}, and it cannot be started again. Give it a longer lifetime to try again.`;
   if (failure !== null && /out of memory/i.test(failure))
     return `it ran out of memory (it had ${instance.memory_mb} MB). Ask for more memory to try again.`;
   if (failure !== null) return failure;

@@ -9,6 +9,9 @@ import type {
   LogLine,
   SpawnInstance,
 } from "@aegis/protocol/instance";
+import type { GuestSelf } from "@aegis/protocol/guest";
+import type { CreatePreview, PreviewView } from "@aegis/protocol/preview";
+import type { WorkspaceTree } from "@aegis/protocol/workspace";
 import { readNdjson } from "./ndjson.ts";
 
 /** What a refused call says; `message` is meant for people. */
@@ -64,16 +67,36 @@ export class GuestApi {
     query: { follow?: boolean; tail?: number; since?: string },
     signal?: AbortSignal,
   ): Promise<AsyncGenerator<LogLine>> {
-    const search = new URLSearchParams(
-      Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]),
-    );
-    const response = await this.#send(
-      "GET",
-      `/v1/instances/${encodeURIComponent(id)}/logs?${search.toString()}`,
-      undefined,
-      signal,
-    );
+    const path = `/v1/instances/${encodeURIComponent(id)}/logs?${searchOf(query)}`;
+    const response = await this.#send("GET", path, undefined, signal);
     return readNdjson(bodyOf(response));
+  }
+
+  /** With its disk and its links; its workspace stays. */
+  async delete(id: string): Promise<void> {
+    await this.#send("DELETE", `/v1/instances/${encodeURIComponent(id)}`);
+  }
+
+  createPreview(id: string, body: CreatePreview): Promise<PreviewView> {
+    return this.#json("POST", `/v1/instances/${encodeURIComponent(id)}/previews`, body);
+  }
+
+  previews(id: string): Promise<PreviewView[]> {
+    return this.#json("GET", `/v1/instances/${encodeURIComponent(id)}/previews`);
+  }
+
+  /** @param query `path` is a folder of the workspace */
+  files(id: string, query: { path?: string; depth?: number; limit?: number }): Promise<WorkspaceTree> {
+    return this.#json("GET", `${filesOf(id)}/tree?${searchOf(query)}`);
+  }
+
+  /** The whole file: look at its size before. @param path in the workspace */
+  async readFile(id: string, path: string): Promise<Blob> {
+    return await (await this.#send("GET", `${filesOf(id)}?${searchOf({ path })}`)).blob();
+  }
+
+  self(): Promise<GuestSelf> {
+    return this.#json("GET", "/v1/self");
   }
 
   /** Each call is a lease of its own. */
@@ -100,6 +123,11 @@ export class GuestApi {
     return response;
   }
 }
+
+const filesOf = (id: string): string => `/v1/instances/${encodeURIComponent(id)}/workspace`;
+
+const searchOf = (query: Record<string, string | number | boolean>): string =>
+  new URLSearchParams(Object.entries(query).map(([key, value]): [string, string] => [key, String(value)])).toString();
 
 async function errorBody(response: Response): Promise<ErrorBody> {
   const text = await response.text();

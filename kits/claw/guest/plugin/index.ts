@@ -1,8 +1,9 @@
-/** Entry of the OpenClaw plugin `claw-kit`: tools, `/work`, and a service that watches the work that is going on. */
+/** Entry of the OpenClaw plugin `claw-kit`: tools, commands, and a service that watches the work that is going on. */
 import { startBotApiBridge } from "./bot-api-bridge.ts";
 import { createKit, type Kit } from "./kit.ts";
 import type { OpenClawApi } from "./openclaw-api.ts";
 import type { PluginConfig } from "./plugin-config.ts";
+import { registerCommands } from "./register-commands.ts";
 import { agentTool, toolSpecs } from "./work-tools.ts";
 
 const DEFAULT_GUEST_API = "http://127.0.0.1:7777";
@@ -23,12 +24,7 @@ function register(api: OpenClawApi): void {
   if (config?.chat !== undefined) openBridge(api, config);
   for (const spec of toolSpecs)
     api.registerTool((context) => agentTool(spec, context, (...call) => kit().runTool(...call)), { name: spec.name });
-  api.registerCommand({
-    name: "work",
-    description: "Work instances of this chat: /work status|logs|stop|link [name]",
-    acceptsArgs: true,
-    handler: async (context) => ({ text: await kit().runCommand(context) }),
-  });
+  registerCommands(api, kit);
   api.registerService({
     id: "claw-kit-watcher",
     start: () => kit().start(),

@@ -1,5 +1,6 @@
 import { GuestApi } from "./guest-api.ts";
-import type { CommandContext, OpenClawApi } from "./openclaw-api.ts";
+import { type ChatCommand, chatCommands, ChatCommands } from "./chat-commands.ts";
+import type { DeliveryContext, OpenClawApi } from "./openclaw-api.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import { StayAwake } from "./stay-awake.ts";
 import { TelegramChat } from "./telegram-chat.ts";
@@ -7,7 +8,8 @@ import { TurnAwake } from "./turn-awake.ts";
 import { type Client, WorkDesk } from "./work-desk.ts";
 import { WorkStore } from "./work-store.ts";
 import { WorkTeller } from "./work-teller.ts";
-import { workCommand } from "./work-command.ts";
+import { WorkFiles } from "./work-files.ts";
+import { WorkLinks } from "./work-links.ts";
 import { runTool, toolSpecs, type WorkParts } from "./work-tools.ts";
 import { WorkWatcher } from "./work-watcher.ts";
 
@@ -16,7 +18,8 @@ const MIN_EDIT_MS = 1500;
 /** Everything that lives as long as the gateway, put together once. */
 export interface Kit {
   runTool(name: string, client: Client, params: Record<string, unknown>, signal?: AbortSignal): Promise<string>;
-  runCommand(context: CommandContext): Promise<string>;
+  runCommand(command: ChatCommand, args: string, client: Client & { chat: DeliveryContext }): Promise<void>;
+  pressed(payload: string, chat: DeliveryContext, message: number): Promise<void>;
   /** Takes up the work that was going on when the gateway ended. */
   start(): void;
   stop(): Promise<void>;
@@ -28,9 +31,17 @@ export function createKit(openclaw: OpenClawApi, config: PluginConfig, guestApi:
   const api = new GuestApi(guestApi);
   const store = new WorkStore(config.state_file);
   const awake = new StayAwake(api, (error) => onError("keeping awake", error));
+  const chat = new TelegramChat(config.chat.api_root, config.chat.bot_token);
+  const links = new WorkLinks(api);
+  const files = new WorkFiles({ api, chat, onError });
+  const { price } = config.llm;
   const audience = new WorkTeller({
-    chat: new TelegramChat(config.chat.api_root, config.chat.bot_token),
+    api,
+    chat,
     store,
+    links,
+    files,
+    price,
     minEditMs: MIN_EDIT_MS,
     onError,
     informAgent: (work, text, wake) => {
@@ -55,15 +66,18 @@ export function createKit(openclaw: OpenClawApi, config: PluginConfig, guestApi:
   const watcher = new WorkWatcher({ api, store, awake, audience, onError });
   const desk = new WorkDesk(api, store, config);
   const turns = new TurnAwake(awake);
-  const parts: WorkParts = { api, store, desk, watcher };
+  const parts: WorkParts = { api, store, desk, links, files, watcher, price };
+  const commands = new ChatCommands(parts, chat);
   let stopListening: (() => void) | undefined;
   return {
     runTool: async (name, client, params, signal) => {
       const spec = toolSpecs.find((tool) => tool.name === name);
       return spec === undefined ? `There is no tool ${name}.` : await runTool(spec, parts, client, params, signal);
     },
-    runCommand: (context) => workCommand(parts, context),
+    runCommand: (command, args, client) => commands.run(command, args, client),
+    pressed: (payload, where, message) => commands.pressed(payload, where, message),
     start: () => {
+      chat.setMenu(chatCommands).catch((error: unknown) => onError("the menu of commands", error));
       stopListening = openclaw.runtime.events.onAgentEvent((event) => turns.seen(event));
       for (const work of store.running()) watcher.watch(work);
     },

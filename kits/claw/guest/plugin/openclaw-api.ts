@@ -20,6 +20,9 @@ export interface OpenClawApi {
   };
   registerTool(factory: (context: ToolContext) => AgentTool, options: { name: string }): void;
   registerCommand(command: Command): void;
+  registerInteractiveHandler(handler: InteractiveHandler): void;
+  on(hook: "before_dispatch", listener: (event: InboundEvent, context: HookContext) => Promise<Claim> | Claim): void;
+  on(hook: "message_received", listener: (event: InboundEvent, context: HookContext) => void): void;
   registerService(service: { id: string; start(): void | Promise<void>; stop(): void | Promise<void> }): void;
 }
 
@@ -67,10 +70,48 @@ export interface Command {
   name: string;
   description: string;
   acceptsArgs: boolean;
-  handler(context: CommandContext): Promise<{ text: string }>;
+  handler(context: CommandContext): Promise<{ suppressReply: true }>;
 }
 
 export interface CommandContext {
   sessionKey?: string;
+  agentId?: string;
+  channel?: string;
+  /** `telegram:42` */
+  to?: string;
+  accountId?: string;
+  messageThreadId?: number;
   args?: string;
 }
+
+/** Buttons whose data begins with `namespace:`. */
+export interface InteractiveHandler {
+  channel: "telegram";
+  namespace: string;
+  handler(press: Press): Promise<{ handled: boolean }>;
+}
+
+export interface Press {
+  accountId?: string;
+  threadId?: number;
+  auth: { isAuthorizedSender: boolean };
+  callback: { payload: string; messageId: number; chatId: string };
+}
+
+/** What somebody said, before anything has been made of it. */
+export interface InboundEvent {
+  content?: string;
+  sessionKey?: string;
+  threadId?: string | number;
+}
+
+export interface HookContext {
+  channelId?: string;
+  accountId?: string;
+  /** `42`, or `-100123:topic:5` */
+  conversationId?: string;
+  sessionKey?: string;
+}
+
+/** `handled`: neither OpenClaw's own commands nor the model get it. */
+export type Claim = { handled: true } | undefined;

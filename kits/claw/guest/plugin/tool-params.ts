@@ -1,4 +1,6 @@
-import { WorkRefused } from "./work-desk.ts";
+import type { NetworkPolicy } from "@aegis/protocol/network";
+import { parseDuration } from "./duration.ts";
+import { WorkRefused } from "./work-refused.ts";
 
 type Params = Record<string, unknown>;
 
@@ -31,4 +33,35 @@ export function portList(params: Params, name: string): number[] {
   if (!Array.isArray(value)) throw new WorkRefused(`"${name}" must be a list of port numbers.`);
   const ports = value.map((port: unknown) => optionalWhole({ [name]: port }, name, 1, 65535));
   return [...new Set(ports.filter((port) => port !== null))];
+}
+
+/** @returns seconds */
+export function optionalDuration(params: Params, name: string): number | null {
+  const value = params[name];
+  if (value === undefined || value === null || value === "") return null;
+  const seconds = typeof value === "string" || typeof value === "number" ? parseDuration(`${value}`) : null;
+  if (seconds === null || seconds < 1) throw new WorkRefused(`"${name}" must be a duration like "30m" or "2h".`);
+  return seconds;
+}
+
+export function optionalFlag(params: Params, name: string): boolean {
+  const value = params[name];
+  if (value === undefined || value === null || value === "") return false;
+  if (value === true || value === "true") return true;
+  if (value === false || value === "false") return false;
+  throw new WorkRefused(`"${name}" must be true or false.`);
+}
+
+/** `open`, `none`, or the hosts that may be reached, as a list or one text. Whether a host is one, the host says. */
+export function optionalNetwork(params: Params, name: string): NetworkPolicy | null {
+  const value = params[name];
+  if (value === undefined || value === null || value === "") return null;
+  if (value === "open" || value === "none") return { mode: value };
+  const list: unknown[] = typeof value === "string" ? value.split(/[\s,]+/) : Array.isArray(value) ? value : [];
+  const hosts = list.filter((host): host is string => typeof host === "string" && host !== "");
+  if (hosts.length === 0 || hosts.length < list.filter((host) => host !== "").length)
+    throw new WorkRefused(`"${name}" must be "open", "none" or a list of hosts like ["pypi.org"].`);
+  return hosts.length === 1 && (hosts[0] === "open" || hosts[0] === "none")
+    ? { mode: hosts[0] }
+    : { mode: "allowlist", allow: hosts };
 }

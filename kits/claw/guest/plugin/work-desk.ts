@@ -1,17 +1,15 @@
+import { randomBytes } from "node:crypto";
 import type { InstanceView, SpawnInstance } from "@aegis/protocol/instance";
 import { CLAW_WORK_ENV, SITE_PORT, type WorkSpec } from "../work-spec.ts";
 import { shorten } from "./chat-text.ts";
 import { GuestApiError, type GuestApi, type Spawned } from "./guest-api.ts";
 import type { DeliveryContext } from "./openclaw-api.ts";
 import type { PluginConfig } from "./plugin-config.ts";
+import { shellRunner } from "./shell-runner.ts";
+import type { WorkOrder } from "./work-order.ts";
 import type { WorkRecord } from "./work-record.ts";
+import { WorkRefused } from "./work-refused.ts";
 import type { WorkStore } from "./work-store.ts";
-
-/** What a chat asks for. */
-export type WorkOrder = { image: string | null; memoryMb: number | null; name: string | null } & (
-  | { kind: "task"; task: string; ports: number[] }
-  | { kind: "command"; command: string; ports: number[] }
-);
 
 /** The chat that asks. */
 export interface Client {
@@ -24,11 +22,6 @@ const WORK_PREFIX = "work-";
 const RUNNER = ["node", "/opt/claw/work.mjs"];
 const MAX_TRIES = 20;
 const FULL_NAME = /^work-[a-z0-9][a-z0-9-]*$/;
-
-/** A wish that cannot be met; `message` is for the model and the person. */
-export class WorkRefused extends Error {
-  override readonly name = "WorkRefused";
-}
 
 /** Makes and finds work instances; a chat sees none but its own. */
 export class WorkDesk {
@@ -66,8 +59,12 @@ export class WorkDesk {
   }
 
   /** The work of a chat that still exists, newest first, with what the host says of it. */
-  async list(session: string): Promise<{ work: WorkRecord; instance: InstanceView }[]> {
-    const mine = this.#store.ofSession(session);
+  list(session: string): Promise<{ work: WorkRecord; instance: InstanceView }[]> {
+    return this.existing(this.#store.ofSession(session));
+  }
+
+  /** Of these, what still exists, newest first; the rest is forgotten. */
+  async existing(mine: readonly WorkRecord[]): Promise<{ work: WorkRecord; instance: InstanceView }[]> {
     if (mine.length === 0) return [];
     const instances = new Map((await this.#api.list()).map((instance) => [instance.id, instance]));
     this.#store.forget(new Set(mine.filter((work) => !instances.has(work.id)).map((work) => work.id)));
@@ -127,15 +124,19 @@ export class WorkDesk {
     return {
       handle,
       image_ref: order.image ?? work.image,
-      workspace: handle,
-      command: foreign && order.kind === "command" ? ["sh", "-c", order.command] : RUNNER,
-      env: { [CLAW_WORK_ENV]: JSON.stringify(this.#spec(order)) },
+      // never that of an instance before it, whose work would count as this one's
+      workspace: `${handle}-${randomBytes(4).toString("hex")}`,
+      command: foreign && order.kind === "command" ? shellRunner(order.command, exposes[0] ?? null) : RUNNER,
+      env: foreign ? {} : { [CLAW_WORK_ENV]: JSON.stringify(this.#spec(order)) },
       exposes,
       memory_mb: this.#memoryOf(order),
       vcpus: work.vcpus,
-      pause_after_idle_s: work.pause_after_idle_s,
+      // nobody in it could say that it is not idle, and it ends by itself
+      pause_after_idle_s: foreign && exposes.length === 0 ? null : work.pause_after_idle_s,
       stop_after_paused_s: work.stop_after_paused_s,
       bindings: order.kind === "task" ? ["llm"] : [],
+      ...(order.network === null ? {} : { network: order.network }),
+      ...(order.lifetimeS === null ? {} : { lifetime_s: order.lifetimeS }),
     };
   }
 

@@ -30,6 +30,7 @@ export function advance(progress: WorkProgress, line: LogLine): WorkProgress {
   if (line.source !== "boot") return progress;
   const said = parseWorkLine(line.line);
   if (said === null) return { ...progress, output: [...progress.output, line.line].slice(-KEPT_OUTPUT) };
+  // a command under the runner prints its own lines beside
   if (said.claw === "progress") return { ...progress, steps: withStep(progress.steps, said.text) };
   const { text, seconds } = said;
   return {

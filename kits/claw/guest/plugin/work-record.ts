@@ -13,11 +13,13 @@ export interface WorkRecord {
   kind: "task" | "command" | "server";
   title: string;
   memory_mb: number;
-  /** public link to its first port, if it has one */
+  /** address of its first port on this machine, if it has one */
   url: string | null;
   /** RFC 3339; log lines before it belong to something else */
   started_at: string;
   phase: WorkPhase;
+  /** how long the work took; absent while it is going on */
+  seconds?: number;
   /** the chat message that shows the progress, once there is one */
   progress_message: number | null;
 }

@@ -1,5 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import type { DeliveryContext } from "./openclaw-api.ts";
+import { isSameChat } from "./telegram-chat.ts";
 import type { WorkRecord } from "./work-record.ts";
 
 interface StoreFile {
@@ -30,7 +32,7 @@ export class WorkStore {
     this.#save();
   }
 
-  update(id: string, change: Partial<Pick<WorkRecord, "phase" | "progress_message" | "url">>): void {
+  update(id: string, change: Partial<Pick<WorkRecord, "phase" | "progress_message" | "started_at" | "seconds">>): void {
     const record = this.#file.work.find((work) => work.id === id);
     if (record === undefined) return;
     Object.assign(record, change);
@@ -40,6 +42,11 @@ export class WorkStore {
   /** Oldest first. */
   ofSession(session: string): readonly WorkRecord[] {
     return this.#file.work.filter((work) => work.session === session);
+  }
+
+  /** Oldest first, whatever the session: a group's topic or a person's chat. */
+  ofChat(chat: DeliveryContext): readonly WorkRecord[] {
+    return this.#file.work.filter((work) => work.chat !== null && isSameChat(work.chat, chat));
   }
 
   running(): readonly WorkRecord[] {

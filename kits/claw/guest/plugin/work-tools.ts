@@ -1,10 +1,17 @@
 import type { ExecLine, ExecRequest } from "@aegis/protocol/instance";
+import type { PreviewView } from "@aegis/protocol/preview";
+import type { LlmConfig } from "../claw-config.ts";
 import { refusalText } from "./failure-text.ts";
 import { type GuestApi, GuestApiError } from "./guest-api.ts";
 import type { Kit } from "./kit.ts";
 import type { AgentTool, ToolContext, ToolResult } from "./openclaw-api.ts";
-import { optionalText, optionalWhole, portList, requiredText } from "./tool-params.ts";
-import { type Client, WorkRefused, type WorkDesk, type WorkOrder } from "./work-desk.ts";
+import { optionalDuration, optionalFlag, optionalText, optionalWhole, requiredText } from "./tool-params.ts";
+import type { Client, WorkDesk } from "./work-desk.ts";
+import type { WorkFiles } from "./work-files.ts";
+import type { LinkWish, WorkLinks } from "./work-links.ts";
+import { orderOf } from "./work-order.ts";
+import { WorkRefused } from "./work-refused.ts";
+import { resumeWork } from "./work-resume.ts";
 import type { WorkRecord } from "./work-record.ts";
 import type { WorkStore } from "./work-store.ts";
 import { execText, listLine, logText, statusText } from "./work-texts.ts";
@@ -14,7 +21,10 @@ export interface WorkParts {
   api: GuestApi;
   desk: WorkDesk;
   store: WorkStore;
+  links: WorkLinks;
+  files: WorkFiles;
   watcher: Pick<WorkWatcher, "watch">;
+  price: LlmConfig["price"];
 }
 
 type Run = (parts: WorkParts, client: Client, params: Record<string, unknown>, signal?: AbortSignal) => Promise<string>;
@@ -35,7 +45,7 @@ export const toolSpecs: readonly ToolSpec[] = [
     name: "work_spawn",
     label: "Start work",
     description:
-      "Starts an isolated work instance for a heavy job and answers at once. Give `task` (an agent does it alone, and what it puts into its site is published) or `command` (a shell command; with `ports` it is a server). Progress, result and link reach the chat by themselves: do not wait and do not make up a link.",
+      "Starts an isolated work instance for a heavy job and answers at once. Give `task` (an agent does it alone, and what it puts into its site is published) or `command` (a shell command in /workspace; with `ports` it is a server). Files that it leaves in /workspace/out are sent to the chat when it is done. Progress, result and link reach the chat by themselves: do not wait and do not make up a link.",
     properties: {
       task: { type: "string", description: "everything the agent must know, in full sentences" },
       command: { type: "string", description: "shell command to run instead of a task" },
@@ -43,6 +53,14 @@ export const toolSpecs: readonly ToolSpec[] = [
       image: { type: "string", description: "container image for a command, e.g. python:3.12; usually left out" },
       memory_mb: { type: "integer", description: "memory in MB; usually left out" },
       ports: { type: "array", items: { type: "integer" }, description: "ports that a server listens on" },
+      network: {
+        anyOf: [{ type: "string" }, { type: "array", items: { type: "string" } }],
+        description: '"open" (usual), "none", or the only hosts it may reach, e.g. ["pypi.org"]; usually left out',
+      },
+      lifetime: {
+        type: "string",
+        description: 'after it, the instance is stopped for good, e.g. "2h"; usually left out',
+      },
     },
     run: async ({ desk, watcher }, client, params) => {
       const work = await desk.spawn(client, orderOf(params));
@@ -107,15 +125,56 @@ export const toolSpecs: readonly ToolSpec[] = [
     },
   },
   {
+    name: "work_resume",
+    label: "Resume work",
+    description: "Starts a work instance that was stopped. Work that was not done is done again; work that was is not.",
+    properties: { name },
+    run: async (parts, client, params) => await resumeWork(parts, wanted(parts.desk, client, params)),
+  },
+  {
+    name: "work_files",
+    label: "Work files",
+    description:
+      "Without `path`: lists the files of a work instance. With `path`: sends that file or picture to the chat.",
+    properties: {
+      name,
+      path: { type: "string", description: "file to send, e.g. out/plot.png" },
+      folder: { type: "string", description: "folder to list; left out: all of /workspace" },
+    },
+    run: async ({ desk, files }, client, params) => {
+      const work = wanted(desk, client, params);
+      const path = optionalText(params, "path");
+      if (path === null) return await files.list(work, optionalText(params, "folder") ?? "");
+      if (client.chat === null) throw new WorkRefused("This chat cannot take files.");
+      return `${await files.send(work, client.chat, path)} was sent to the chat.`;
+    },
+  },
+  {
     name: "work_preview",
     label: "Work link",
-    description: "Returns the public links of a work instance.",
-    properties: { name },
-    run: async ({ api, desk }, client, params) => {
+    description:
+      "Returns the link of a work instance as it is now. With `password`, `once` or `for` it makes another link, which asks for that password, opens for one browser only, or ends after that time.",
+    properties: {
+      name,
+      port: { type: "integer", description: "one of its ports; left out: the first" },
+      password: { type: "string" },
+      once: { type: "boolean" },
+      for: { type: "string", description: 'e.g. "2h"' },
+    },
+    run: async ({ api, desk, links }, client, params) => {
       const work = wanted(desk, client, params);
+      const wish = wishOf(params);
       const { endpoints } = await api.get(work.id);
       if (endpoints.length === 0) return `${work.handle} has no public port.`;
-      return endpoints.map((endpoint) => endpoint.url).join("\n");
+      if (wish.password !== undefined || wish.one_time !== undefined || wish.ttl_s !== undefined)
+        return specialText(await links.special(work, wish));
+      const chosen = endpoints.filter(({ guest_port }) => wish.port === undefined || guest_port === wish.port);
+      if (chosen.length === 0) throw new WorkRefused(`${work.handle} has no public port ${wish.port}.`);
+      const urls = chosen.map(async ({ guest_port, url }) => {
+        const link = await links.usual(work, guest_port, url);
+        return chosen.length === 1 ? link : `port ${guest_port}: ${link}`;
+      });
+      return (await Promise.all(urls)).join("\n");
     },
   },
 ];
@@ -170,18 +229,25 @@ async function execAwake(
 const wanted = (desk: WorkDesk, client: Client, params: Record<string, unknown>): WorkRecord =>
   desk.find(client.session, optionalText(params, "name"));
 
-function orderOf(params: Record<string, unknown>): WorkOrder {
-  const task = optionalText(params, "task");
-  const command = optionalText(params, "command");
-  const rest = {
-    image: optionalText(params, "image"),
-    memoryMb: optionalWhole(params, "memory_mb", 64, 1_048_576),
-    name: optionalText(params, "name"),
-    ports: portList(params, "ports"),
+function wishOf(params: Record<string, unknown>): LinkWish {
+  const port = optionalWhole(params, "port", 1, 65535);
+  const password = optionalText(params, "password");
+  const ttl = optionalDuration(params, "for");
+  return {
+    ...(port === null ? {} : { port }),
+    ...(password === null ? {} : { password }),
+    ...(optionalFlag(params, "once") ? { one_time: true } : {}),
+    ...(ttl === null ? {} : { ttl_s: ttl }),
   };
-  if (task !== null && command === null) return { kind: "task", task, ...rest };
-  if (command !== null && task === null) return { kind: "command", command, ...rest };
-  throw new WorkRefused('Give either "task" or "command".');
+}
+
+function specialText({ url, password, one_time, expires_at }: PreviewView): string {
+  const traits = [
+    password ? "asks for the password" : null,
+    one_time ? "opens for one browser only" : null,
+    expires_at === null ? null : `ends at ${expires_at}`,
+  ].filter((trait) => trait !== null);
+  return `${url}\n(${traits.join(", ")})`;
 }
 
 const clientOf = (context: ToolContext): Client => ({

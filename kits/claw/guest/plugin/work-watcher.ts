@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { InstanceView } from "@aegis/protocol/instance";
-import { failureOf } from "./failure-text.ts";
+import { failureOf, lifetimeIsOver } from "./failure-text.ts";
 import { GuestApiError, type GuestApi } from "./guest-api.ts";
 import type { StayAwake } from "./stay-awake.ts";
-import { advance, noProgress, type WorkEnd, type WorkProgress } from "./work-progress.ts";
+import { advance, noProgress, type WorkProgress } from "./work-progress.ts";
 import type { WorkRecord } from "./work-record.ts";
 import type { WorkStore } from "./work-store.ts";
 
@@ -14,10 +14,11 @@ const SETTLE_MS = 100;
 const SETTLE_TRIES = 20;
 
 /** How the work of one instance came to its end, for the chat and the agent. */
-export type Outcome =
-  | { kind: "done"; end: Extract<WorkEnd, { kind: "done" }> }
+export type Outcome = { seconds: number } & (
+  | { kind: "done"; text: string; site: boolean }
   | { kind: "failed"; reason: string }
-  | { kind: "stopped" };
+  | { kind: "stopped" }
+);
 
 /** Who wants to know. */
 export interface Audience {
@@ -94,7 +95,8 @@ export class WorkWatcher {
       const lines = await api.logs(work.id, { follow: true, since: work.started_at }, signal);
       for await (const line of lines) {
         const next = advance(progress, line);
-        if (next.steps !== progress.steps) audience.progress(work, next);
+        if (next.steps !== progress.steps || (work.kind !== "task" && next.output !== progress.output))
+          audience.progress(work, next);
         progress = next;
         if (progress.end !== null) break;
       }
@@ -114,17 +116,19 @@ export class WorkWatcher {
 
   /** @returns null while the work goes on */
   async #outcome(work: WorkRecord, { end, output }: WorkProgress): Promise<Outcome | null> {
-    if (end?.kind === "done") return { kind: "done", end };
-    if (end?.kind === "failed") return { kind: "failed", reason: end.text };
+    const seconds = end !== null && end.kind !== "exited" ? end.seconds || secondsSince(work) : secondsSince(work);
+    const said = work.kind === "task" ? [] : output;
+    if (end?.kind === "done") return { kind: "done", text: [end.text, ...said].join("\n"), site: end.site, seconds };
+    if (end?.kind === "failed") return { kind: "failed", reason: [end.text, ...said].join("\n"), seconds };
     const instance = await this.#settled(work, end !== null);
     if (instance === "unknown") return null;
-    if (instance === "gone") return { kind: "failed", reason: "it has been deleted." };
+    if (instance === "gone") return { kind: "failed", reason: "it has been deleted.", seconds };
     const code = end?.code ?? instance.exit_code;
     if (end === null && isAlive(instance)) return null;
-    if (code === 0)
-      return { kind: "done", end: { kind: "done", text: "It ended with exit code 0.", seconds: 0, site: false } };
-    if (instance.failure === null && wasStopped(instance, code)) return { kind: "stopped" };
-    return { kind: "failed", reason: [failureOf(instance, code), ...output].join("\n") };
+    if (code === 0) return { kind: "done", text: lastWords(output), site: false, seconds };
+    if (lifetimeIsOver(instance)) return { kind: "failed", reason: failureOf(instance, code), seconds };
+    if (instance.failure === null && wasStopped(instance, code)) return { kind: "stopped", seconds };
+    return { kind: "failed", reason: [failureOf(instance, code), ...output].join("\n"), seconds };
   }
 
   /** The line that says "exited" comes before the instance's state says so, and why. */
@@ -151,13 +155,21 @@ export class WorkWatcher {
   async #end(work: WorkRecord, progress: WorkProgress, outcome: Outcome): Promise<void> {
     await this.#parts.audience.ended(work, progress, outcome);
     // only now: a bot that dies in between tells it again rather than never
-    this.#parts.store.update(work.id, { phase: outcome.kind });
+    this.#parts.store.update(work.id, { phase: outcome.kind, seconds: outcome.seconds });
   }
 }
 
 const TERMINATED = 143;
 
-const isAlive = ({ state }: InstanceView): boolean => state === "starting" || state === "running" || state === "paused";
+const secondsSince = (work: WorkRecord): number => Math.max(0, (Date.now() - Date.parse(work.started_at)) / 1000);
+
+const lastWords = (output: readonly string[]): string =>
+  output.length === 0
+    ? "It ended with exit code 0."
+    : `It ended with exit code 0 and these last lines:\n${output.join("\n")}`;
+
+export const isAlive = ({ state }: Pick<InstanceView, "state">): boolean =>
+  state === "starting" || state === "running" || state === "paused";
 
 const wasStopped = (instance: InstanceView, code: number | null): boolean =>
   code === TERMINATED || (instance.state === "stopped" && (code === null || code === 137));

@@ -2,7 +2,10 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import type { Tell } from "./job.ts";
+import type { ModelRefusal } from "./model-failure.ts";
 import { modelSteps } from "./model-steps.ts";
+
+const KEPT_BODY = 4000;
 
 /**
  * Stands between the agent and its model to see what the agent does: a headless OpenClaw says nothing until it is
@@ -12,6 +15,7 @@ export class ModelTap {
   readonly #server: Server;
   readonly #upstream: URL;
   readonly #tell: Tell;
+  #refusal: ModelRefusal | null = null;
 
   private constructor(upstream: URL, tell: Tell) {
     this.#upstream = upstream;
@@ -38,6 +42,11 @@ export class ModelTap {
     return `http://127.0.0.1:${address.port}${this.#upstream.pathname.replace(/\/$/, "")}`;
   }
 
+  /** Of the last request that was answered, or could not be; null when the model did answer. */
+  get refusal(): ModelRefusal | null {
+    return this.#refusal;
+  }
+
   close(): void {
     this.#server.closeAllConnections();
     this.#server.close();
@@ -56,11 +65,25 @@ export class ModelTap {
     response.once("close", () => outgoing.destroy());
     const answered = once(outgoing, "response");
     outgoing.end(body);
-    const [answer] = (await answered) as [IncomingMessage];
+    const [answer] = (await answered.catch((error: unknown) => {
+      // an agent that goes away has not been refused
+      if (!response.destroyed) this.#refusal = { status: 0, body: "" };
+      throw error;
+    })) as [IncomingMessage];
     const status = answer.statusCode ?? 502;
-    if (status >= 400) this.#tell(`the model's provider answered ${status}`);
+    this.#refusal = null;
+    if (status >= 400) this.#refused(status, answer);
     response.writeHead(status, answer.headers);
     await pipeline(answer, response);
+  }
+
+  #refused(status: number, answer: IncomingMessage): void {
+    const refusal = { status, body: "" };
+    this.#refusal = refusal;
+    this.#tell(`the model's provider answered ${status}`);
+    answer.on("data", (chunk: Buffer) => {
+      if (refusal.body.length < KEPT_BODY) refusal.body += chunk.toString().slice(0, KEPT_BODY - refusal.body.length);
+    });
   }
 
   #tellSteps(body: Buffer): void {

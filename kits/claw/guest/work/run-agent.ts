@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { LlmConfig } from "../claw-config.ts";
 import { agentConfig, workNotes } from "./agent-config.ts";
-import { type AgentEnvelope, agentFailure, parseEnvelope } from "./agent-envelope.ts";
+import { agentFailure, parseEnvelope } from "./agent-envelope.ts";
 import { NOTES_FILE } from "./watch-files.ts";
 import { killGroup } from "./kill-group.ts";
 import type { JobResult, Tell } from "./job.ts";
@@ -28,13 +28,13 @@ export async function runAgent(job: AgentJob, tell: Tell, signal: AbortSignal): 
   writeFileSync(job.config, JSON.stringify(agentConfig({ ...job.llm, base_url: tap.baseUrl })));
   const notes = join(job.site, NOTES_FILE);
   writeFileSync(notes, workNotes(job.site));
-  return await runTurn(job, signal).finally(() => {
+  return await runTurn(job, tap, signal).finally(() => {
     tap.close();
     rmSync(notes, { force: true });
   });
 }
 
-function runTurn(job: AgentJob, signal: AbortSignal): Promise<JobResult> {
+function runTurn(job: AgentJob, tap: ModelTap, signal: AbortSignal): Promise<JobResult> {
   const args = ["agent", "exec", "--message-file", "-", "--config", job.config, "--cwd", job.site, "--json"];
   const child = spawn("openclaw", [...args, "--timeout", String(TIMEOUT_S)], {
     cwd: job.site,
@@ -59,16 +59,15 @@ function runTurn(job: AgentJob, signal: AbortSignal): Promise<JobResult> {
   );
   child.once("close", (code, killedBy) => {
     signal.removeEventListener("abort", kill);
-    const result = resultOf(parseEnvelope(Buffer.concat(stdout).toString()), code, killedBy);
+    const envelope = parseEnvelope(Buffer.concat(stdout).toString());
+    const result: JobResult =
+      envelope?.ok === true
+        ? { ok: true, text: envelope.final ?? "" }
+        : { ok: false, text: agentFailure({ envelope, code, killedBy, refusal: tap.refusal }) };
     if (!result.ok && !signal.aborted) for (const line of remarks) process.stderr.write(`${line}\n`);
     resolve(result);
   });
   return promise;
-}
-
-function resultOf(envelope: AgentEnvelope | null, code: number | null, killedBy: NodeJS.Signals | null): JobResult {
-  if (envelope?.ok === true) return { ok: true, text: envelope.final ?? "" };
-  return { ok: false, text: agentFailure(envelope, code, killedBy) };
 }
 
 function ignoreClosedPipe(error: NodeJS.ErrnoException): void {

@@ -1,9 +1,10 @@
+import { mkdirSync } from "node:fs";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { join } from "node:path";
 import type { StayAwake } from "../plugin/stay-awake.ts";
 import { formatWorkLine } from "../work-line.ts";
-import type { WorkSpec } from "../work-spec.ts";
+import { RESULT_FOLDER, type WorkSpec } from "../work-spec.ts";
 import type { JobResult } from "./job.ts";
 import { portOpen } from "./port-open.ts";
 import { runAgent } from "./run-agent.ts";
@@ -55,9 +56,11 @@ async function doOnce(parts: WorkParts, status: WorkStatus): Promise<void> {
   };
   awake.hold("work", "working");
   tell(parts.spec.job.kind === "task" ? "starting the agent" : "running the command");
-  const files = watchFiles(folders.site, tell);
+  const results = join(folders.workspace, RESULT_FOLDER);
+  mkdirSync(results, { recursive: true });
+  const watchers = [folders.site, results].map((folder) => watchFiles(folder, tell));
   const result = await runJob(parts, tell).catch(failed);
-  files.close();
+  for (const watcher of watchers) watcher.close();
   awake.release("work");
   if (signal.aborted) return;
   const seconds = Math.round((Date.now() - startedAt) / 100) / 10;

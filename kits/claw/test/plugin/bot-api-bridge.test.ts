@@ -111,6 +111,13 @@ test("everything else is passed on once, as it is", async () => {
   expect(calls[2]?.body).toContain("x".repeat(300_000));
 });
 
+test("the menu of commands stays the kit's", async () => {
+  await openBridge();
+  for (const method of ["setMyCommands", "deleteMyCommands"])
+    expect(await (await call(method, json)).json()).toEqual({ ok: true, result: true });
+  expect(calls).toEqual([]);
+});
+
 test("a port that is taken is left to its owner", async () => {
   await openBridge();
   const second = startBotApiBridge({ port: portOf(bridge), target: "http://127.0.0.1:1", warn: () => expect.fail() });

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import type { ErrorBody } from "@aegis/protocol/errors";
 import type { LogLine, SpawnInstance } from "@aegis/protocol/instance";
+import type { CreatePreview } from "@aegis/protocol/preview";
 import { onTestFinished } from "vitest";
 import { GuestApi } from "../../guest/plugin/guest-api.ts";
 
@@ -15,6 +16,9 @@ interface Child {
   memory_mb: number;
   endpoints: { guest_port: number; public_port: number; protocol: string; url: string }[];
   stats: null;
+  lifetime_s: number | null;
+  expires_at: string | null;
+  bindings: { name: string; usage: { requests: number; input_tokens: number; output_tokens: number } }[];
 }
 
 /** A Guest API whose instances do what the test says. */
@@ -23,9 +27,14 @@ export class GuestApiDouble {
   readonly children: Child[] = [];
   readonly calls: string[] = [];
   readonly leases = new Set<string>();
+  /** where previews lead; null: to the machine itself */
+  publicUrl: string | null = null;
+  /** by handle and path in the workspace */
+  readonly files = new Map<string, string>();
   /** the next spawn is refused with it */
   refusal: { status: number; body: ErrorBody } | null = null;
   readonly #logs = new Map<string, LogLine[]>();
+  readonly #previews = new Map<string, (CreatePreview & { token: string })[]>();
   readonly #followers = new Map<string, Set<ServerResponse>>();
   #leaseNumber = 0;
 
@@ -67,6 +76,7 @@ export class GuestApiDouble {
     const url = new URL(request.url ?? "/", "http://double");
     this.calls.push(`${request.method} ${url.pathname}`);
     const [, , collection, id = "", verb] = url.pathname.split("/");
+    if (collection === "self" && id === "") return send(response, 200, this.#self());
     if (collection === "self") return this.#keepalive(request, response, body as { lease_id?: string });
     if (id === "")
       return request.method === "POST"
@@ -76,9 +86,50 @@ export class GuestApiDouble {
     if (child === undefined) return send(response, 404, { error: `no instance ${id}`, code: "instance_not_found" });
     if (verb === "logs") return this.#sendLogs(response, child, url);
     if (verb === "exec") return this.#exec(response, child);
+    if (verb === "previews") return this.#preview(request, response, child, body as CreatePreview);
+    if (verb === "workspace") return this.#workspace(response, child, url);
+    if (verb === undefined && request.method === "DELETE") {
+      this.children.splice(this.children.indexOf(child), 1);
+      return void response.writeHead(204).end();
+    }
     if (verb === "stop") child.state = "stopped";
     if (verb === "start") child.state = "running";
     send(response, 200, child);
+  }
+
+  #self() {
+    const usage = { requests: 4, input_tokens: 9000, output_tokens: 1000 };
+    const stats = { memory_bytes: 734 * 1048576, swapped_bytes: 0 };
+    return { id: "inst-bot", memory_mb: 2048, stats, bindings: [{ name: "llm", usage }] };
+  }
+
+  #preview(request: IncomingMessage, response: ServerResponse, child: Child, body: CreatePreview): void {
+    const made = this.#previews.get(child.id) ?? [];
+    if (request.method === "POST") made.push({ ...body, token: `p-${child.handle}-${made.length + 1}` });
+    this.#previews.set(child.id, made);
+    const views = made.map((one) => ({
+      url: this.publicUrl === null ? `http://${one.token}.localhost:8099/` : `${this.publicUrl}/p/${one.token}/`,
+      guest_port: one.port ?? child.endpoints[0]?.guest_port,
+      password: one.password !== undefined,
+      one_time: one.one_time ?? false,
+      expires_at: one.ttl_s === undefined ? null : "2030-01-01T00:00:00Z",
+    }));
+    send(response, 200, request.method === "POST" ? views.at(-1) : views);
+  }
+
+  #workspace(response: ServerResponse, child: Child, url: URL): void {
+    const path = url.searchParams.get("path") ?? "";
+    const mine = [...this.files].filter(([key]) => key.startsWith(`${child.handle}/`));
+    const found = mine.map(([key, text]) => ({ path: key.slice(child.handle.length + 1), text }));
+    if (!url.pathname.endsWith("/tree")) {
+      const file = found.find((one) => one.path === path);
+      if (file === undefined) return send(response, 404, { error: "no such file", code: "file_not_found" });
+      return void response.end(file.text);
+    }
+    const inside = found.filter((one) => path === "" || one.path.startsWith(`${path}/`));
+    if (path !== "" && inside.length === 0) return send(response, 404, { error: "no folder", code: "file_not_found" });
+    const entries = inside.map((one) => ({ path: one.path, type: "file", size: Buffer.byteLength(one.text) }));
+    send(response, 200, { path, entries, truncated: false });
   }
 
   #keepalive(request: IncomingMessage, response: ServerResponse, body: { lease_id?: string }): void {
@@ -108,6 +159,12 @@ export class GuestApiDouble {
       memory_mb: body.memory_mb ?? 512,
       endpoints,
       stats: null,
+      lifetime_s: body.lifetime_s ?? null,
+      expires_at: null,
+      bindings: (body.bindings ?? []).map((name) => ({
+        name,
+        usage: { requests: 0, input_tokens: 0, output_tokens: 0 },
+      })),
     };
     this.children.push(child);
     send(response, 201, child);

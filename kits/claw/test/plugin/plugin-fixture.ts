@@ -2,44 +2,67 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { Chat } from "../../guest/plugin/chat.ts";
+import { type Button, type Chat, ChatBusy, type Upload } from "../../guest/plugin/chat.ts";
 import type { DeliveryContext } from "../../guest/plugin/openclaw-api.ts";
 import type { PluginConfig } from "../../guest/plugin/plugin-config.ts";
+import { ChatCommands } from "../../guest/plugin/chat-commands.ts";
 import { StayAwake } from "../../guest/plugin/stay-awake.ts";
 import { type Client, WorkDesk } from "../../guest/plugin/work-desk.ts";
+import { WorkFiles } from "../../guest/plugin/work-files.ts";
+import { WorkLinks } from "../../guest/plugin/work-links.ts";
 import { WorkStore } from "../../guest/plugin/work-store.ts";
 import { WorkTeller } from "../../guest/plugin/work-teller.ts";
 import { runTool, toolSpecs, type WorkParts } from "../../guest/plugin/work-tools.ts";
 import { WorkWatcher } from "../../guest/plugin/work-watcher.ts";
 import { GuestApiDouble } from "./guest-api-double.ts";
 
-export const ann: Client = { session: "ann", agent: "main", chat: { channel: "telegram", to: "telegram:1" } };
-export const ben: Client = { session: "ben", agent: "main", chat: { channel: "telegram", to: "telegram:2" } };
+export const ann = { session: "ann", agent: "main", chat: { channel: "telegram", to: "telegram:1" } } satisfies Client;
+export const ben = { session: "ben", agent: "main", chat: { channel: "telegram", to: "telegram:2" } } satisfies Client;
+
+interface Message {
+  to: string;
+  text: string;
+  buttons: Button[][];
+}
 
 /** What people see: each message with its newest text. */
 class ChatDouble implements Chat {
-  readonly messages: { to: string; text: string }[] = [];
+  readonly messages: Message[] = [];
+  readonly files: { name: string; picture: boolean; text: string; caption: string }[] = [];
   edits = 0;
   failures = 0;
+  /** the next edit is answered with 429 */
+  busyMs: number | null = null;
 
   reaches(to: DeliveryContext): boolean {
     return to.channel === "telegram";
   }
 
-  send(to: DeliveryContext, text: string): Promise<number> {
+  send(to: DeliveryContext, text: string, buttons: Button[][] = []): Promise<number> {
     if (this.failures > 0) {
       this.failures -= 1;
       return Promise.reject(new Error("the relay is away"));
     }
-    return Promise.resolve(this.messages.push({ to: to.to ?? "", text }) - 1);
+    return Promise.resolve(this.messages.push({ to: to.to ?? "", text, buttons }) - 1);
   }
 
-  edit(_to: DeliveryContext, message: number, text: string): Promise<void> {
+  edit(_to: DeliveryContext, message: number, text: string, buttons: Button[][] = []): Promise<void> {
     this.edits += 1;
+    const { busyMs } = this;
+    this.busyMs = null;
+    if (busyMs !== null) return Promise.reject(new ChatBusy(busyMs));
     const sent = this.messages[message];
     if (sent === undefined) return Promise.reject(new Error(`no message ${message}`));
-    sent.text = text;
+    Object.assign(sent, { text, buttons });
     return Promise.resolve();
+  }
+
+  async sendFile(_to: DeliveryContext, { name, content, picture }: Upload, caption: string): Promise<void> {
+    if (this.failures > 0) {
+      this.failures -= 1;
+      throw new Error("the relay is away");
+    }
+    this.files.push({ name, picture, text: await content.text(), caption });
   }
 
   get texts(): string[] {
@@ -64,6 +87,7 @@ export async function plugin() {
       model: "m",
       context_window: 1,
       max_tokens: 1,
+      price: { input: 3, output: 15 },
     },
     work: {
       image: "claw",
@@ -74,14 +98,21 @@ export async function plugin() {
       stop_after_paused_s: 300,
     },
   };
+  const { price } = config.llm;
   /** One life of the gateway. */
   const boot = () => {
     const onError = (what: string, error: unknown) => void errors.push(`${what}: ${String(error)}`);
     const store = new WorkStore(config.state_file);
     const awake = new StayAwake(api, (error) => onError("awake", error));
+    const links = new WorkLinks(api);
+    const files = new WorkFiles({ api, chat, onError, pauseMs: 1 });
     const audience = new WorkTeller({
+      api,
       chat,
       store,
+      links,
+      files,
+      price,
       minEditMs: 0,
       onError,
       informAgent: (_work, text, wake) => void informed.push({ text, wake }),
@@ -92,13 +123,14 @@ export async function plugin() {
       awake.close();
       await watcher.close();
     });
-    const parts: WorkParts = { api, store, watcher, desk: new WorkDesk(api, store, config) };
+    const parts: WorkParts = { api, store, watcher, links, files, price, desk: new WorkDesk(api, store, config) };
+    const commands = new ChatCommands(parts, chat);
     const run = (tool: string, client: Client, params: Record<string, unknown> = {}) => {
       const spec = toolSpecs.find(({ name }) => name === tool);
       if (spec === undefined) throw new Error(`no tool ${tool}`);
       return runTool(spec, parts, client, params);
     };
-    return { ...parts, watcher, awake, run };
+    return { ...parts, watcher, awake, run, commands };
   };
   return { double, chat, informed, errors, config, boot };
 }

@@ -1,31 +1,13 @@
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { text } from "node:stream/consumers";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { ChatBusy } from "../../guest/plugin/chat.ts";
 import { ProgressBoard } from "../../guest/plugin/progress-board.ts";
 import { StayAwake } from "../../guest/plugin/stay-awake.ts";
-import { TelegramChat } from "../../guest/plugin/telegram-chat.ts";
 import { TurnAwake } from "../../guest/plugin/turn-awake.ts";
-import { workCommand } from "../../guest/plugin/work-command.ts";
 import { WorkStore } from "../../guest/plugin/work-store.ts";
 import { parseWorkLine } from "../../guest/work-line.ts";
-import { ann, plugin } from "./plugin-fixture.ts";
-
-test("/work is the tools without the model", async () => {
-  const { boot } = await plugin();
-  const parts = boot();
-  await parts.run("work_spawn", ann, { task: "one" });
-  const say = (args: string) => workCommand(parts, { sessionKey: "ann", args });
-  expect(await say("")).toContain("work-1: running");
-  expect(await say("status work-1")).toContain("job: one");
-  expect(await say("stop")).toContain("work-1 is stopped");
-  expect(await say("dance")).toContain("/work status|logs|stop|link");
-  expect(await workCommand(parts, { sessionKey: "ben", args: "logs work-1" })).toContain("no work instance");
-});
 
 test("the board shows the newest text and leaves out what was overtaken", async () => {
   const shown: string[] = [];
@@ -35,7 +17,7 @@ test("the board shows the newest text and leaves out what was overtaken", async 
       shown.push(shownText);
       if (shownText === "1") await first.promise;
     },
-    60_000,
+    () => 60_000,
     () => null,
   );
   board.show("1");
@@ -51,12 +33,34 @@ test("a board that cannot be shown goes on", async () => {
   const errors: unknown[] = [];
   const board = new ProgressBoard(
     () => Promise.reject(new Error("no")),
-    0,
+    () => 0,
     (error) => errors.push(error),
   );
   await board.finish("1");
   await board.finish("2");
-  expect(errors).toHaveLength(2);
+  // the last text is tried three times
+  expect(errors).toHaveLength(6);
+});
+
+test("a chat that asks for patience gets the newest text after it, the last one too", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const shown: string[] = [];
+  let busy = 2;
+  const board = new ProgressBoard(
+    (shownText) => (busy-- > 0 ? Promise.reject(new ChatBusy(7000)) : Promise.resolve(void shown.push(shownText))),
+    () => 1000,
+    () => null,
+  );
+  board.show("1");
+  await vi.advanceTimersByTimeAsync(6900);
+  board.show("2");
+  const finished = board.finish("3");
+  await vi.advanceTimersByTimeAsync(7000);
+  expect(shown).toEqual([]);
+  await vi.advanceTimersByTimeAsync(200);
+  await finished;
+  expect(shown).toEqual(["3"]);
 });
 
 test("one lease for all holders, renewed, and given back at the end", async () => {
@@ -96,37 +100,6 @@ test("a turn keeps the bot awake until it ends", () => {
   expect(holders.size).toBe(1);
   turns.seen({ runId: "r", stream: "lifecycle", data: { phase: "end" } });
   expect(holders.size).toBe(0);
-});
-
-test("telegram: chats, topics, and an edit that changes nothing", async () => {
-  const seen: unknown[] = [];
-  const answer = async (request: IncomingMessage, response: ServerResponse) => {
-    const body = await text(request);
-    seen.push([request.url, JSON.parse(body)]);
-    const unchanged = request.url?.endsWith("editMessageText") === true;
-    response.end(
-      JSON.stringify(
-        unchanged
-          ? { ok: false, description: "Bad Request: message is not modified" }
-          : { ok: true, result: { message_id: 7 } },
-      ),
-    );
-  };
-  const server = createServer((request, response) => void answer(request, response)).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const chat = new TelegramChat(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, "1:x");
-  expect(await chat.send({ channel: "telegram", to: "telegram:group:-100", threadId: "5" }, "hi")).toBe(7);
-  await chat.edit({ channel: "telegram", to: "telegram:42" }, 7, "hi");
-  expect(seen).toEqual([
-    ["/bot1:x/sendMessage", { chat_id: -100, message_thread_id: 5, text: "hi" }],
-    ["/bot1:x/editMessageText", { chat_id: 42, message_id: 7, text: "hi" }],
-  ]);
-  expect(chat.reaches({ channel: "webchat", to: "1" })).toBe(false);
-  expect(chat.reaches({ channel: "telegram", to: "telegram:@name" })).toBe(false);
 });
 
 test("a state file that is no JSON is put aside", () => {

@@ -15,7 +15,7 @@ test("a task gets an instance with the model, a site and a workspace of its own"
   const [body] = double.spawned;
   expect(body).toMatchObject({
     handle: "work-1",
-    workspace: "work-1",
+    workspace: expect.stringMatching(/^work-1-[0-9a-f]{8}$/),
     image_ref: "claw",
     command: ["node", "/opt/claw/work.mjs"],
     exposes: [8080],
@@ -47,7 +47,12 @@ test("another image runs the command itself, and cannot take a task", async () =
     "needs the agent of the default image",
   );
   await run("work_spawn", ann, { command: "python -V", image: "python:3" });
-  expect(double.spawned[0]).toMatchObject({ image_ref: "python:3", command: ["sh", "-c", "python -V"] });
+  expect(double.spawned[0]).toMatchObject({
+    image_ref: "python:3",
+    command: ["sh", "-c", expect.stringContaining("/workspace/out"), "work", "python -V"],
+    env: {},
+    pause_after_idle_s: null,
+  });
 });
 
 test("names are numbers that are never used twice, or what the model says", async () => {
@@ -83,6 +88,9 @@ test.each([
   [{ task: "a", memory_mb: "lots" }, "memory_mb"],
   [{ task: "a", ports: [70_000] }, "1 to 65535"],
   [{ task: "a", ports: "80" }, "list of port numbers"],
+  [{ task: "a", network: [] }, '"network" must be'],
+  [{ task: "a", network: [5] }, '"network" must be'],
+  [{ task: "a", lifetime: "soon" }, '"lifetime" must be a duration'],
   [{ task: 5 }, "must be text"],
 ])("a wish that cannot be met is answered: %o", async (params, reason) => {
   const { double, boot } = await plugin();
@@ -130,6 +138,75 @@ test("a command in a stopped instance starts it first", async () => {
   expect(double.child("work-1").state).toBe("stopped");
   expect(await run("work_exec", ann, { command: "echo hi" })).toBe("hi\nexit code 0");
   expect(double.child("work-1").state).toBe("running");
+});
+
+test.each([
+  ["none", { mode: "none" }],
+  ["open", { mode: "open" }],
+  [["none"], { mode: "none" }],
+  ["pypi.org, files.pythonhosted.org:443", { mode: "allowlist", allow: ["pypi.org", "files.pythonhosted.org:443"] }],
+  [["pypi.org"], { mode: "allowlist", allow: ["pypi.org"] }],
+])("network %o", async (network, expected) => {
+  const { double, boot } = await plugin();
+  await boot().run("work_spawn", ann, { task: "x", network, lifetime: "2h" });
+  expect(double.spawned[0]).toMatchObject({ network: expected, lifetime_s: 7200 });
+});
+
+test("a server in another image speaks through the shell", async () => {
+  const { double, boot } = await plugin();
+  await boot().run("work_spawn", ann, { command: "python -m http.server 3000", image: "python:3", ports: [3000] });
+  expect(double.spawned[0]).toMatchObject({ exposes: [3000], pause_after_idle_s: 60 });
+  expect(double.spawned[0]?.command?.[2]).toContain("0BB8");
+});
+
+test("stopped work is resumed and watched; what was done is not done again", async () => {
+  const { double, boot, chat } = await plugin();
+  const { run, store, watcher } = boot();
+  await run("work_spawn", ann, { task: "one" });
+  expect(await run("work_resume", ann)).toBe("work-1 is running; there is nothing to resume.");
+  await run("work_stop", ann);
+  await watcher.idle();
+  expect(chat.texts.at(-1)).toMatch(/^⏹ work-1 was stopped/);
+  expect(await run("work_resume", ann)).toBe("work-1 is working again.");
+  expect(store.running()).toHaveLength(1);
+  double.log("work-1", { claw: "done", ok: true, text: "ok", seconds: 1, site: false });
+  await watcher.idle();
+  await run("work_stop", ann);
+  expect(await run("work_resume", ann)).toContain("is not done again");
+  expect(store.running()).toEqual([]);
+});
+
+test("a task that failed is stopped and started, for its machine still shows why", async () => {
+  const { double, boot } = await plugin();
+  const { run, watcher } = boot();
+  await run("work_spawn", ann, { task: "one" });
+  double.log("work-1", { claw: "done", ok: false, text: "no", seconds: 1, site: false });
+  await watcher.idle();
+  expect(await run("work_resume", ann)).toBe("work-1 is working again.");
+  expect(double.calls).toContain("POST /v1/instances/inst-1/stop");
+});
+
+test("nothing starts work again whose time is over", async () => {
+  const { double, boot } = await plugin();
+  const { run, watcher } = boot();
+  await run("work_spawn", ann, { task: "one", lifetime: "1h" });
+  Object.assign(double.child("work-1"), { state: "stopped", exit_code: 143, expires_at: "2020-01-01T00:00:00Z" });
+  await watcher.idle();
+  expect(await run("work_resume", ann)).toContain("The time of work-1 is over");
+});
+
+test("links with a password, for one browser, for a time", async () => {
+  const { double, boot } = await plugin();
+  const { run } = boot();
+  await run("work_spawn", ann, { task: "one", ports: [3000] });
+  expect(await run("work_preview", ann)).toBe("port 8080: http://127.0.0.1:20010\nport 3000: http://127.0.0.1:20011");
+  double.publicUrl = "https://x.example.org";
+  expect(await run("work_preview", ann, { port: 3000 })).toMatch(/^https:\/\/x\.example\.org\/p\/\S+$/);
+  const special = await run("work_preview", ann, { password: "sesame", once: true, for: "2h" });
+  expect(special).toContain("(asks for the password, opens for one browser only, ends at ");
+  expect(special).not.toContain("sesame");
+  expect(await run("work_preview", ann, { port: 3000 })).not.toContain(special.split("\n")[0]);
+  expect(await run("work_preview", ann, { port: 99 })).toContain("no public port 99");
 });
 
 test("links on demand", async () => {

@@ -16,8 +16,12 @@ test("progress is one message that is edited, the end another with the link, onc
   double.log("work-1", done);
   await watcher.idle();
   expect(chat.messages).toEqual([
-    { to: "telegram:1", text: "🛠 work-1: build a site\n✓ starting the agent\n✓ wrote index.html" },
-    { to: "telegram:1", text: "✅ work-1 is done after 1 min 15 s.\nI made it.\n\nhttp://127.0.0.1:20010" },
+    { to: "telegram:1", text: "🛠 work-1: build a site\n✓ starting the agent\n✓ wrote index.html", buttons: [] },
+    {
+      to: "telegram:1",
+      text: "✅ work-1 is done after 1 min 15 s.\nI made it.\n\nhttp://127.0.0.1:20010",
+      buttons: [],
+    },
   ]);
   expect(informed).toEqual([{ text: expect.stringContaining("do not repeat it"), wake: false }]);
   expect(store.running()).toEqual([]);
@@ -32,6 +36,32 @@ test("work that has nothing to look at has no link", async () => {
   double.log("work-1", { ...done, site: false });
   await watcher.idle();
   expect(chat.texts.at(-1)).not.toContain("http");
+});
+
+test("the end says what the model took, and the link is the public one where there is one", async () => {
+  const { double, chat, boot } = await plugin();
+  double.publicUrl = "https://bot.example.org";
+  const { run, watcher } = boot();
+  await run("work_spawn", ann, { task: "build" });
+  const [llm] = double.child("work-1").bindings;
+  Object.assign(llm?.usage ?? {}, { requests: 3, input_tokens: 12_345, output_tokens: 678 });
+  double.log("work-1", done);
+  await watcher.idle();
+  expect(chat.texts).toEqual([
+    "✅ work-1 is done after 1 min 15 s, 12.3k + 678 tokens ($0.05).\nI made it.\n\nhttps://bot.example.org/p/p-work-1-1/",
+  ]);
+});
+
+test("a command shows what it prints", async () => {
+  const { double, chat, boot } = await plugin();
+  const { run, watcher } = boot();
+  await run("work_spawn", ann, { command: "make", image: "gcc:14" });
+  double.log("work-1", "compiling a.c");
+  await vi.waitFor(() => expect(chat.texts).toEqual(["🛠 work-1: make\n› compiling a.c"]));
+  double.log("work-1", "process exited (code 0)", "system");
+  Object.assign(double.child("work-1"), { state: "stopped", exit_code: 0 });
+  await watcher.idle();
+  expect(chat.texts.at(-1)).toContain("exit code 0 and these last lines:\ncompiling a.c");
 });
 
 test("a bot that starts again takes up the same message", async () => {
@@ -89,31 +119,37 @@ test.each([
     "out of memory",
     { state: "failed", failure: "out of memory", exit_code: 137 },
     "process exited (code 137): out of memory",
-    "❌ work-1 failed: it ran out of memory (it had 1536 MB)",
+    "it ran out of memory (it had 1536 MB)",
   ],
   [
     "an exit",
     { state: "stopped", failure: null, exit_code: 2 },
     "process exited (code 2)",
-    "❌ work-1 failed: its process ended with exit code 2.\nlast words",
+    "its process ended with exit code 2.\nlast words",
   ],
   [
     "a stop",
     { state: "stopped", failure: null, exit_code: 143 },
     "process exited (code 143): stopped by its parent",
-    "⏹ work-1 was stopped before it was done.",
+    "before it was done.",
+  ],
+  [
+    "the end of its time",
+    { state: "stopped", failure: null, exit_code: 143, lifetime_s: 7200, expires_at: "2020-01-01T00:00:00Z" },
+    "process exited (code 143): its lifetime is over",
+    "its time was over (2 h)",
   ],
   [
     "success of a plain command",
     { state: "stopped", failure: null, exit_code: 0 },
     "process exited (code 0)",
-    "✅ work-1 is done.",
+    "✅ work-1 is done after",
   ],
   [
     "a boot that failed without a line",
     { state: "failed", failure: "image not found", exit_code: null },
     null,
-    "❌ work-1 failed: image not found",
+    "image not found",
   ],
 ])("an instance that ends by itself: %s", async (_what, state, line, text) => {
   const { double, chat, boot } = await plugin();
@@ -134,7 +170,7 @@ test("an instance that was deleted is told once", async () => {
   await run("work_spawn", ann, { task: "build" });
   double.children.length = 0;
   await watcher.idle();
-  expect(chat.texts).toEqual(["❌ work-1 failed: it has been deleted."]);
+  expect(chat.texts).toEqual([expect.stringMatching(/^❌ work-1 failed after .* it has been deleted\.$/)]);
 });
 
 test("the state file says whose work it is", async () => {

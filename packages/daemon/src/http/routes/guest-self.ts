@@ -21,9 +21,9 @@ const ANSWER_MS = 1000;
 
 /** What an instance may know and say of itself. */
 export function guestSelfRoutes(app: App, { instances, warn }: GuestApiDeps, caller: CallerOf): void {
-  app.get("/v1/self", (request) => {
+  app.get("/v1/self", async (request) => {
     const instance = caller(request);
-    const { id, handle, state, image_ref, parent_id, endpoints } = instance.view();
+    const { id, handle, state, image_ref, parent_id, endpoints, ...view } = await instances.inspect(instance);
     const { capabilities, children: children_left, left: tree_left } = instances.rightsOf(instance);
     return {
       id,
@@ -32,6 +32,9 @@ export function guestSelfRoutes(app: App, { instances, warn }: GuestApiDeps, cal
       image: image_ref,
       parent_id,
       endpoints,
+      memory_mb: view.memory_mb,
+      stats: view.stats,
+      bindings: view.bindings ?? [],
       capabilities: { ...capabilities, children_left, tree_left },
     };
   });

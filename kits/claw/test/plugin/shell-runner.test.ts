@@ -1,0 +1,73 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+import { shellRunner } from "../../guest/plugin/shell-runner.ts";
+import { parseWorkLine } from "../../guest/work-line.ts";
+
+/** The command of an instance, with its workspace at another place, under busybox: the least that an image has. */
+function workplace(command: string, port: number | null) {
+  const folder = mkdtempSync(join(tmpdir(), "shell-runner-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const [, ...args] = shellRunner(command, port).map((part) => part.replaceAll("/workspace", folder));
+  return { folder, args: ["sh", ...args] };
+}
+
+/** statically linked, from the Debian package busybox-static */
+const BUSYBOX = "/bin/busybox";
+const run = promisify(execFile);
+
+test("a command runs once, in the workspace, with a place for its results", async () => {
+  const { folder, args } = workplace('echo "$0 $#"; echo 1 >> out/runs', null);
+  await run(BUSYBOX, args);
+  expect(readFileSync(join(folder, "out/runs"), "utf8")).toBe("1\n");
+  const again = spawn(BUSYBOX, args, { stdio: ["ignore", "pipe", "inherit"] });
+  for await (const line of createInterface(again.stdout)) {
+    expect(line).toContain("done already");
+    break;
+  }
+  again.kill("SIGTERM");
+  expect(await once(again, "exit")).toEqual([143, null]);
+  expect(readFileSync(join(folder, "out/runs"), "utf8")).toBe("1\n");
+});
+
+test("a command that fails says so with its exit code, and is done again", async () => {
+  const { folder, args } = workplace("echo 1 >> out/runs; exit 3", null);
+  for (let n = 0; n < 2; n++) await expect(run(BUSYBOX, args)).rejects.toMatchObject({ code: 3 });
+  expect(readFileSync(join(folder, "out/runs"), "utf8")).toBe("1\n1\n");
+});
+
+test("a stop ends the command", async () => {
+  const { folder, args } = workplace("trap 'echo ended > out/ended; exit 0' TERM; echo ready; sleep 1000 & wait", null);
+  const running = spawn(BUSYBOX, args, { stdio: ["ignore", "pipe", "inherit"], detached: true });
+  const lines = createInterface(running.stdout);
+  await once(lines, "line");
+  running.kill("SIGTERM");
+  expect(await once(running, "exit")).toEqual([143, null]);
+  expect(existsSync(join(folder, "out/ended"))).toBe(true);
+  process.kill(-(running.pid ?? 0), "SIGKILL");
+});
+
+test("a server is done when its port listens", async () => {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, "close");
+  const { args } = workplace(`echo starting; sleep 1; exec busybox httpd -f -p 127.0.0.1:${port}`, port);
+  const server = spawn(BUSYBOX, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const said: (string | null)[] = [];
+  for await (const line of createInterface(server.stdout)) {
+    said.push(parseWorkLine(line)?.text ?? line);
+    if (said.length === 2) break;
+  }
+  expect(said).toEqual(["starting", `It listens on port ${port}.`]);
+  server.kill("SIGTERM");
+  expect(await once(server, "exit")).toEqual([143, null]);
+});

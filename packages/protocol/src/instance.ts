@@ -60,7 +60,8 @@ export type HookCall = Static<typeof HookCall>;
 /**
  * How the workload is asked before a pause, and told after it. Anything but exit code 0 or a status below 400 is a no,
  * and so is the JSON `{"busy": true, "reason": ...}`. The last line that it answers, if it is JSON, comes back to `resume`;
- * `{"wake_at": "2026-01-31T08:00:00Z"}` in it is when the instance is woken at the latest.
+ * `{"wake_at": "2026-01-31T08:00:00Z"}` in it is when the instance is woken at the latest,
+ * and `{"boot_lead_s": 60}` beside it how much earlier it is booted, should it be stopped by then.
  */
 export const PauseHook = Type.Object(
   { ...hookFields, resume: Type.Optional(HookCall) },

@@ -19,12 +19,14 @@ interface Call {
 }
 
 /** A workspace whose gateway answers like that, and the bot's pause hook in it. */
-async function withGateway(answer: object, status = 200) {
+async function withGateway(answer: object, status = 200, schedule: object = { enabled: true, jobs: 0 }) {
   const calls: Call[] = [];
   const gateway = createServer((request, response) => {
     void json(request).then((body) => {
       calls.push({ authorization: request.headers.authorization, url: request.url, body });
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answer));
+      const asksSchedule = status === 200 && isStatus(body);
+      const said = asksSchedule ? { ok: true, payload: schedule } : answer;
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(said));
     });
   }).listen(0, "127.0.0.1");
   await once(gateway, "listening");
@@ -49,6 +51,11 @@ async function withGateway(answer: object, status = 200) {
   return { calls, run };
 }
 
+const isStatus = (body: unknown) =>
+  typeof body === "object" && body !== null && "method" in body && body.method === "cron.status";
+
+const inMs = (ms: number) => Date.now() + ms;
+
 const rpc = (method: string, params: object): Call => ({
   authorization: `Bearer ${TOKEN}`,
   url: "/api/v1/admin/rpc",
@@ -61,7 +68,30 @@ test("a gateway that is idle agrees, and says what to resume", async () => {
     payload: { status: "ready", suspensionId: "s-1", blockers: [] },
   });
   expect(await run("ask")).toEqual({ code: 0, stdout: '{"suspensionId":"s-1"}\n', stderr: "" });
-  expect(calls).toEqual([rpc("gateway.suspend.prepare", { requestId: "aegis-pause" })]);
+  expect(calls).toEqual([rpc("cron.status", {}), rpc("gateway.suspend.prepare", { requestId: "aegis-pause" })]);
+});
+
+const READY = { ok: true, payload: { status: "ready", suspensionId: "s-1", blockers: [] } };
+
+test("a gateway with a job ahead says when to wake it, and how long it takes to boot", async () => {
+  const nextWakeAtMs = inMs(60_000);
+  const { run } = await withGateway(READY, 200, { enabled: true, nextWakeAtMs });
+  expect(JSON.parse((await run("ask")).stdout)).toEqual({
+    suspensionId: "s-1",
+    wake_at: new Date(nextWakeAtMs - 5000).toISOString(),
+    boot_lead_s: 90,
+  });
+});
+
+test.each([[10_000], [0], [-60_000]])("one whose job is due in %i ms stays awake for it", async (ms) => {
+  const { calls, run } = await withGateway(READY, 200, { enabled: true, nextWakeAtMs: inMs(ms) });
+  expect((await run("ask")).stdout).toBe('{"busy":true,"reason":"a scheduled job is due"}\n');
+  expect(calls).toHaveLength(1);
+});
+
+test("a scheduler that is switched off wakes nobody", async () => {
+  const { run } = await withGateway(READY, 200, { enabled: false, nextWakeAtMs: inMs(10_000) });
+  expect((await run("ask")).stdout).toBe('{"suspensionId":"s-1"}\n');
 });
 
 test("a busy one says with what", async () => {

@@ -4,6 +4,7 @@ import { FrameType } from "@aegis/protocol/exec-frame";
 import type { HookCall } from "@aegis/protocol/instance";
 import type { Machine } from "./driver.ts";
 import type { Harness } from "./harness.ts";
+import type { WakeWords } from "./wake-request.ts";
 
 const DEFAULT_TIMEOUT_S = 10;
 /** what is kept of an answer; the rest is read and dropped */
@@ -13,8 +14,8 @@ const MAX_REASON_CHARS = 200;
 const TOKEN_VARIABLE = "AEGIS_PAUSE_TOKEN";
 const WAS_PAUSED = "it was paused meanwhile";
 
-/** What the workload says. `token` is the last line of its answer, if that is JSON; `wakeAt` is unchecked. */
-export type HookAnswer = { yes: true; token: string | null; wakeAt?: unknown } | { yes: false; reason: string };
+/** What the workload says. `token` is the last line of its answer, if that is JSON; `wake` is what it says of that, unchecked. */
+export type HookAnswer = { yes: true; token: string | null; wake: WakeWords } | { yes: false; reason: string };
 
 /**
  * Asks the workload one question, or tells it one thing. Never rejects: whatever goes wrong is a no, with the reason.
@@ -51,7 +52,7 @@ async function ask(
   deadline: AbortSignal,
 ): Promise<HookAnswer> {
   if (command !== undefined) return runCommand(harness, machine, command, token, deadline);
-  if (http === undefined) return { yes: true, token: null };
+  if (http === undefined) return { yes: true, token: null, wake: NOTHING };
   const { port, path, method = "POST" } = http;
   const request = { port, path, method, body: token, maxBytes: MAX_ANSWER_BYTES };
   const answer = await harness.request(machine, request, deadline);
@@ -102,7 +103,7 @@ function judge(fine: boolean, body: string, otherwise: string): HookAnswer {
   if (!fine) return { yes: false, reason: shorten(reason ?? otherwise) };
   if ("busy" in said && said.busy === true) return { yes: false, reason: shorten(reason ?? "it is busy") };
   const token = said === NOTHING || line.length > MAX_TOKEN_CHARS ? null : line;
-  return { yes: true, token, wakeAt: "wake_at" in said ? said.wake_at : null };
+  return { yes: true, token, wake: said };
 }
 
 const NOTHING = {};

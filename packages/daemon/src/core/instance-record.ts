@@ -10,6 +10,7 @@ import type {
   RestartPolicy,
 } from "@aegis/protocol/instance";
 import type { NetworkPolicy } from "@aegis/protocol/network";
+import type { WakeTimes } from "./wake-request.ts";
 
 /** One that a parent handed down only says its name and port: what it is follows from the parent, at every request. */
 export type StoredBinding = Binding & { inherited?: true };
@@ -77,6 +78,8 @@ export interface Observation {
   agreed: { token: string | null } | null;
   /** when it asked to be woken from the pause it agreed to, RFC 3339; null: it did not, or that is over */
   wakeAt: string | null;
+  /** when it is booted for that, should it be stopped by then: it takes its time */
+  bootAt: string | null;
   /** it has ended, and its children, which end with it, perhaps not yet */
   endsBelow: boolean;
 }
@@ -96,11 +99,16 @@ export const newObservation = (now: string): Observation => ({
   restartAt: null,
   agreed: null,
   wakeAt: null,
+  bootAt: null,
   endsBelow: false,
 });
 
+export const notWoken = { wakeAt: null, bootAt: null } as const;
+
 /** Nothing will start it by itself. */
-export const nothingAhead = { restartAt: null, wakeAt: null } as const;
+export const nothingAhead = { restartAt: null, ...notWoken } as const;
+
+export const wakeOf = ({ wakeAt, bootAt }: Observation): WakeTimes => ({ wakeAt, bootAt });
 
 /** What a boot forgets of the one before. */
 export const freshBoot = {

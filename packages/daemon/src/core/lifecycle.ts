@@ -5,7 +5,7 @@ import type { BootSession } from "./boot-session.ts";
 import type { Machine } from "./driver.ts";
 import { OUT_OF_MEMORY } from "./ending.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
-import type { InstanceRecord } from "./instance-record.ts";
+import { type InstanceRecord, wakeOf } from "./instance-record.ts";
 import type { LifecycleDeps } from "./lifecycle-deps.ts";
 import { PauseConsent } from "./pause-consent.ts";
 import { RestartTimer } from "./restart-timer.ts";
@@ -260,7 +260,7 @@ export class Lifecycle {
 
   /** Takes up a machine that outlived the last daemon. */
   adopt(machine: Machine): Promise<void> {
-    this.#wakeTimer.set(this.#journal.seen.wakeAt);
+    this.#wakeTimer.follow(this.#journal.seen);
     return this.#queue.run(() => this.#transitions.adopt(machine));
   }
 
@@ -269,14 +269,15 @@ export class Lifecycle {
    * @returns true when it is to be started again: its boot was cut short, or it ran when the host went down
    */
   settleWithoutMachine(): boolean {
-    this.#wakeTimer.set(this.#journal.seen.wakeAt);
-    return this.#transitions.settleWithoutMachine();
+    const again = this.#transitions.settleWithoutMachine();
+    this.#wakeTimer.follow(this.#journal.seen);
+    return again;
   }
 
   /** Lets go of the machine, for the next daemon to take up. */
   forget(): Promise<void> {
     this.#restarts.cancel();
-    this.#wakeTimer.set(null);
+    this.#wakeTimer.cancel();
     this.#wakeRetry.reset();
     return this.#queue.run(async () => {
       this.save();
@@ -305,10 +306,7 @@ export class Lifecycle {
   /** It asked for that when it agreed to the pause, in which it may have been stopped. */
   #onWakeTime(wakeAt: string): void {
     this.#inBackground(async () => {
-      const reason = `wake asked for at ${wakeAt}`;
-      if (this.removed || this.#journal.seen.wakeAt !== wakeAt) return;
-      if (this.state === "paused") return this.#wakeForWaiting(reason);
-      if (this.state === "stopped" && this.#record.enabled) await this.#transitions.wake(reason);
+      if (this.#journal.seen.wakeAt === wakeAt) await this.#wakeForWaiting(`wake asked for at ${wakeAt}`);
     });
   }
 
@@ -347,7 +345,7 @@ export class Lifecycle {
   async #freeze(reason: string): Promise<void> {
     await this.#transitions.freeze(reason);
     this.#consent.cut();
-    this.#wakeTimer.set(this.#journal.seen.wakeAt);
+    this.#wakeTimer.follow(this.#journal.seen);
   }
 
   /** When the workload agreed to a pause that is over, or never came. */
@@ -372,8 +370,10 @@ export class Lifecycle {
       const { record, seen } = this.#journal;
       if (this.activity.holds > 0) return;
       if (this.state === "running") await this.#freeze(`idle for ${record.spec.pause_after_idle_s} s`);
-      else if (this.state === "paused")
-        await this.#transitions.halt(`paused for ${record.spec.stop_after_paused_s} s`, STOP_GRACE_MS, seen.wakeAt);
+      else if (this.state === "paused") {
+        await this.#transitions.halt(`paused for ${record.spec.stop_after_paused_s} s`, STOP_GRACE_MS, wakeOf(seen));
+        this.#wakeTimer.follow(this.#journal.seen);
+      }
     };
     this.#inBackground(() => act().finally(() => this.activity.rearm()));
   }

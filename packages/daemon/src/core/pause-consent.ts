@@ -3,6 +3,7 @@ import type { BootSession } from "./boot-session.ts";
 import type { Harness } from "./harness.ts";
 import { callHook } from "./hook-call.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
+import { notWoken } from "./instance-record.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { wakeRequest } from "./wake-request.ts";
 
@@ -50,9 +51,9 @@ export class PauseConsent {
         if (hook === null) return null;
         const answer = await callHook(this.#harness, session.machine, hook, null, this.#cut.signal);
         if (!answer.yes) return answer.reason;
-        const wake = wakeRequest(answer.wakeAt, Date.now());
+        const wake = wakeRequest(answer.wake, Date.now());
         const refused = "refused" in wake;
-        this.#journal.note({ agreed: { token: answer.token }, wakeAt: refused ? null : wake.wakeAt });
+        this.#journal.note({ agreed: { token: answer.token }, ...(refused ? notWoken : wake) });
         if (!refused) return null;
         // it did agree, and waits for the end of the pause
         void this.#queue.run(() => this.#tell(session, () => true));
@@ -68,7 +69,7 @@ export class PauseConsent {
    * @param current false once that boot is over or paused again
    */
   tellResumed(session: BootSession, current: () => boolean): void {
-    if (this.#journal.seen.wakeAt !== null) this.#journal.note({ wakeAt: null });
+    if (this.#journal.seen.wakeAt !== null) this.#journal.note(notWoken);
     if (this.#journal.seen.agreed === null) return;
     void this.#queue.run(() => this.#tell(session, current));
   }

@@ -10,8 +10,7 @@ import type { HarnessObserver } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import { endOfMachine, endOfProcess, endUnseen } from "./ending.ts";
 import type { Ending } from "./ending.ts";
-import { freshBoot, isExpected, nothingAhead } from "./instance-record.ts";
-import type { InstanceRecord } from "./instance-record.ts";
+import { freshBoot, type InstanceRecord, isExpected, notWoken, nothingAhead, wakeOf } from "./instance-record.ts";
 import type { LifecycleDeps } from "./lifecycle-deps.ts";
 import { MachineDisposal } from "./machine-disposal.ts";
 import { PausedMemory } from "./paused-memory.ts";
@@ -20,6 +19,7 @@ import { quietSince } from "./quiet-since.ts";
 import type { RestartTimer, RunEnd } from "./restart-timer.ts";
 import { sendsDone } from "./sends-done.ts";
 import { TokenKeeper } from "./token-keeper.ts";
+import type { WakeTimes } from "./wake-request.ts";
 import { wrongState } from "./wrong-state.ts";
 
 /** What the transitions need of the lifecycle around them. */
@@ -84,10 +84,11 @@ export class Transitions {
     const token = new TokenKeeper(this.#deps, this.#record, machine.boot);
     const saved = await this.#deps.logs.newestSeq(this.#record.id, machine.boot);
     const session = this.#newSession(machine, this.#observer(machine.boot, saved), token);
-    const { wanted, pausedAt, lastActiveAt, wakeAt } = this.#journal.seen;
+    const { wanted, pausedAt, lastActiveAt } = this.#journal.seen;
     this.#deps.activity.start(null, Date.parse(lastActiveAt));
     this.#attach(session);
-    if (wanted === "stopped") return this.halt("it was to stop when the last daemon ended", STOP_GRACE_MS, wakeAt);
+    if (wanted === "stopped")
+      return this.halt("it was to stop when the last daemon ended", STOP_GRACE_MS, wakeOf(this.#journal.seen));
     if (await machine.isPaused()) return this.#nowPaused("the daemon came back", pausedAt ?? lastActiveAt);
     await this.#connect(session);
     if (!session.neverRan) return this.#nowRunning("the daemon came back", quietSince(this.#journal));
@@ -100,13 +101,13 @@ export class Transitions {
    * @returns true when it is to be started again: its boot was cut short, or it ran when the host went down
    */
   settleWithoutMachine(): boolean {
-    const { state, restartAt, wakeAt } = this.#journal.seen;
+    const { state, restartAt } = this.#journal.seen;
     if (restartAt !== null) this.#deps.restarts.arm(Date.parse(restartAt) - Date.now());
     if (state === "stopped" || state === "failed") return false;
     this.#deps.onBootOver();
     const { again, why } = endUnseen(this.#journal, this.#deps.hostBoot);
     if (again) this.#journal.transition({ state: "starting" }, why);
-    else this.#nowStopped({ state: "stopped", wakeAt }, why);
+    else this.#nowStopped({ state: "stopped", ...wakeOf(this.#journal.seen) }, why);
     return again;
   }
 
@@ -221,12 +222,12 @@ export class Transitions {
     await this.#deps.wakeReached();
   }
 
-  /** @param wakeAt when it wakes by itself; a stop that somebody asked for is also the end of that */
-  async halt(reason: string, graceMs: number, wakeAt: string | null = null): Promise<void> {
+  /** @param ahead when it wakes by itself; a stop that somebody asked for is also the end of that */
+  async halt(reason: string, graceMs: number, ahead: WakeTimes = notWoken): Promise<void> {
     this.#deps.restarts.reset();
     const session = this.#session;
     if (session !== null) {
-      this.#journal.note({ wanted: "stopped", wakeAt });
+      this.#journal.note({ wanted: "stopped", ...ahead });
       await this.#memory.end();
       const exit = await this.#endWorkload(session, graceMs);
       await this.#detach(session);
@@ -235,7 +236,7 @@ export class Transitions {
     }
     await this.#disposal.kill();
     const settled = this.#state === "stopped" && !isExpected(this.#journal.seen);
-    if (!settled) this.#nowStopped({ state: "stopped", wakeAt }, reason);
+    if (!settled) this.#nowStopped({ state: "stopped", ...ahead }, reason);
   }
 
   /** @returns null when nobody in there can be asked: then the end of the machine is its end */

@@ -1,7 +1,9 @@
+import type { Observation } from "./instance-record.ts";
+
 /** A timer stands still while the host sleeps and knows nothing of a clock that was set: it looks again that often. */
 const LONGEST_WAIT_MS = 60_000;
 
-/** Tells when a point in time has come, by the clock on the wall. */
+/** Tells, by the clock on the wall, when an instance is to be woken that asked for it. */
 export class WakeTimer {
   readonly #onTime: (wakeAt: string) => void;
   #timer: NodeJS.Timeout | undefined;
@@ -10,12 +12,19 @@ export class WakeTimer {
     this.#onTime = onTime;
   }
 
-  /** @param wakeAt RFC 3339; one that is over is now. Null: never */
-  set(wakeAt: string | null): void {
+  /** Takes up what is in there now; a time that is over is now. */
+  follow({ state, wakeAt, bootAt }: Pick<Observation, "state" | "wakeAt" | "bootAt">): void {
+    this.cancel();
+    if (wakeAt !== null) this.#arm(wakeAt, Date.parse(state === "stopped" ? (bootAt ?? wakeAt) : wakeAt));
+  }
+
+  cancel(): void {
     clearTimeout(this.#timer);
-    if (wakeAt === null) return;
-    const remaining = Math.max(Date.parse(wakeAt) - Date.now(), 0);
-    const onTimeout = () => (Date.now() < Date.parse(wakeAt) ? this.set(wakeAt) : this.#onTime(wakeAt));
+  }
+
+  #arm(wakeAt: string, at: number): void {
+    const remaining = Math.max(at - Date.now(), 0);
+    const onTimeout = () => (Date.now() < at ? this.#arm(wakeAt, at) : this.#onTime(wakeAt));
     this.#timer = setTimeout(onTimeout, Math.min(remaining, LONGEST_WAIT_MS));
     this.#timer.unref();
   }

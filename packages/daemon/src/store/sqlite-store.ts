@@ -46,6 +46,7 @@ const newInObservation = {
   restartAt: null,
   agreed: null,
   wakeAt: null,
+  bootAt: null,
   endsBelow: false,
 } as const;
 const newInSpec = {

@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import type { InstanceView } from "@aegis/protocol/instance";
 import { daemonFixture } from "../daemon-fixture.ts";
@@ -50,6 +52,19 @@ describe("a pause hook that names when to wake", () => {
     // asked once more, it names a time that is over
     const again = await act(fixture, paused, "pause");
     expect(again.body).toMatchObject({ error: expect.stringContaining(`it wants to be awake at ${wakeAt}`) });
+  });
+
+  it("is booted ahead of it when it was stopped", { timeout: 30_000 }, async () => {
+    const fixture = await daemonFixture();
+    const wakeAt = inMs(LATER_MS);
+    const hook = saying({ wake_at: wakeAt, boot_lead_s: 600 });
+    const id = await asleep(fixture, wakeAt, { pause_hook: hook });
+    await fixture.daemon.close(false);
+    await fixture.host.machines.get(id)?.kill();
+    const state = new DatabaseSync(join(fixture.home.root, "data/aegis.db"));
+    state.exec(`UPDATE observation SET body = json_set(body, '$.bootAt', '${inMs(-1000)}')`);
+    state.close();
+    await untilWoken(await daemonFixture(fixture), id, wakeAt);
   });
 
   it("is woken by the next daemon, late if need be, and from what became of it", { timeout: 30_000 }, async () => {

@@ -31,6 +31,7 @@ const observation: Observation = {
   restartAt: null,
   agreed: null,
   wakeAt: null,
+  bootAt: null,
   endsBelow: false,
 };
 

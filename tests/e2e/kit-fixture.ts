@@ -65,6 +65,18 @@ export class KitFixture {
     return JSON.parse(Buffer.concat(chunks).toString());
   }
 
+  /** The CLI as a person uses it, with more of an environment. */
+  async cli(args: string[], env: Record<string, string> = {}): Promise<{ code: number; output: string }> {
+    const cli = spawn(process.execPath, [join(ROOT, "packages/cli/bin/aegis.mjs"), ...args], {
+      env: { ...this.#env, AEGIS_HOME: this.home, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const chunks: Buffer[] = [];
+    for (const stream of [cli.stdout, cli.stderr]) stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    const [code] = (await once(cli, "close")) as [number | null];
+    return { code: code ?? 1, output: Buffer.concat(chunks).toString() };
+  }
+
   /** Ctrl-C, as a terminal sends it: to every process of the foreground. */
   async interrupt(): Promise<void> {
     const running = this.#process;

@@ -1,6 +1,6 @@
 /**
  * What the host tells the bot instance in `CLAW_CONFIG`. No field is a secret: keys stay on the host, behind the
- * bindings. `webhook_secret` only tells the relay's posts from those of other processes inside the instance.
+ * bindings, or come in a variable of their own. `webhook_secret` only tells the relay's posts from those of other processes inside the instance.
  */
 export interface ClawConfig {
   chat: ChatConfig;
@@ -8,6 +8,18 @@ export interface ClawConfig {
   work: WorkConfig;
   /** memory of the bot instance; the heap of the gateway is sized by it */
   memory_mb: number;
+  /** the bot is given the key of its model, as its settings want; null: the host adds it */
+  key: KeyInside | null;
+}
+
+/** The key itself comes in the environment. */
+export interface KeyInside {
+  /** where OpenClaw finds it */
+  how: "env" | "file";
+  /** version of OpenClaw, which decides how it is told */
+  openclaw: string;
+  /** as seen from inside: the loopback port of a binding that adds nothing */
+  base_url: string;
 }
 
 export interface ChatConfig {

@@ -6,8 +6,15 @@ export const PROVIDER = "claw";
 /** OpenClaw wants a key; the host replaces the header that carries it. */
 const PLACEHOLDER_KEY = "held-by-the-host";
 
+/** For a bot that has the key itself. */
+interface OwnKey {
+  baseUrl: string;
+  /** text, or a reference; null: OpenClaw finds it by itself */
+  apiKey: string | object | null;
+}
+
 /** The `models` and `agents.defaults` parts of OpenClaw's config that both the bot and the work agents use. */
-export function llmSections(llm: LlmConfig) {
+export function llmSections(llm: LlmConfig, own: OwnKey = { baseUrl: llm.base_url, apiKey: PLACEHOLDER_KEY }) {
   const model = `${PROVIDER}/${llm.model}`;
   return {
     models: {
@@ -15,8 +22,8 @@ export function llmSections(llm: LlmConfig) {
       catalogRefresh: { enabled: false },
       providers: {
         [PROVIDER]: {
-          baseUrl: llm.base_url,
-          apiKey: PLACEHOLDER_KEY,
+          baseUrl: own.baseUrl,
+          ...(own.apiKey === null ? {} : { apiKey: own.apiKey }),
           api: llm.api,
           models: [
             {

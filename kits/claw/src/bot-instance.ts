@@ -1,6 +1,7 @@
 import type { Binding } from "@aegis/protocol/binding";
 import type { CreateInstance, PauseHook } from "@aegis/protocol/instance";
 import { CLAW_CONFIG_ENV, type ChatConfig, type ClawConfig } from "../guest/claw-config.ts";
+import { keyAccess } from "./key-access.ts";
 import { llmAccess, type StoredSecret } from "./llm-access.ts";
 import type { Settings } from "./settings.ts";
 
@@ -8,6 +9,7 @@ export const BOT_HANDLE = "claw-bot";
 /** loopback ports inside the bot; the host dials the webhook's */
 export const TELEGRAM_BINDING_PORT = 8081;
 export const LLM_BINDING_PORT = 8082;
+const OWN_KEY_BINDING_PORT = 8083;
 export const WEBHOOK_PORT = 8787;
 export const WEBHOOK_PATH = "/telegram-webhook";
 /** what OpenClaw shows as the bot's token; the relay answers to it and knows the real one */
@@ -35,6 +37,8 @@ export interface BotSurroundings {
   image: string;
   /** workspace of the bot, a name or a host path */
   workspace: string;
+  /** version of OpenClaw in the image */
+  openclaw: string;
   /** Bot API of the relay on the host, e.g. `http://127.0.0.1:41001` */
   botApiUrl: string;
   /** the relay takes requests with this key only; the host adds it, the bot never sees it */
@@ -49,11 +53,14 @@ export interface BotInstance {
   create: CreateInstance;
   /** to be stored on the host before the instance starts */
   secrets: StoredSecret[];
+  /** the secret that the bot itself has, as its settings want; null: none */
+  ownKey: string | null;
 }
 
 /** The bot instance as the host API wants it. Nothing in it is a secret: those are in `secrets`, by name. */
 export function botInstance(settings: Settings, around: BotSurroundings): BotInstance {
   const access = llmAccess(settings.llm, around.demoModelUrl, LLM_BINDING_PORT);
+  const own = keyAccess(settings, around.openclaw, OWN_KEY_BINDING_PORT);
   const telegram: Binding = {
     name: "telegram",
     port: TELEGRAM_BINDING_PORT,
@@ -66,6 +73,7 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     llm: access.config,
     work: { image: around.image, ...work },
     memory_mb: bot.memory_mb,
+    key: own?.config ?? null,
   };
   const create: CreateInstance = {
     handle: BOT_HANDLE,
@@ -81,7 +89,8 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     // what it has taken and not answered is in its own queue, so the next message must not be what starts it again
     restart: "always",
     ...powerOf(settings),
-    bindings: [telegram, access.binding],
+    bindings: [telegram, access.binding, ...(own === null ? [] : [own.binding])],
+    ...(own === null ? {} : { secrets: own.secrets }),
     capabilities: {
       spawn: true,
       spawn_depth: 1,
@@ -95,7 +104,11 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
       allowed_network: ["*"],
     },
   };
-  return { create, secrets: [{ name: RELAY_KEY_SECRET, value: around.relayKey }, ...access.secrets] };
+  return {
+    create,
+    secrets: [{ name: RELAY_KEY_SECRET, value: around.relayKey }, ...access.secrets],
+    ownKey: own?.stored ?? null,
+  };
 }
 
 /** A bot that polls is not woken by anybody from outside: it is the kit's lease that keeps it awake. */

@@ -23,6 +23,26 @@ async function run(): Promise<number> {
       const { down } = await import("./down.ts");
       return down(args, { env: process.env, print });
     }
+    case "pair": {
+      const { pair } = await import("./pair.ts");
+      return pair(args, process.env, print);
+    }
+    case "backup": {
+      const { backup } = await import("./state/backup.ts");
+      return backup(args, process.env, print);
+    }
+    case "restore": {
+      const { restore } = await import("./state/restore.ts");
+      return restore(args, process.env, print);
+    }
+    case "upgrade": {
+      const { upgrade } = await import("./state/upgrade.ts");
+      return upgrade(args, process.env, print);
+    }
+    case "rollback": {
+      const { rollback } = await import("./state/rollback.ts");
+      return rollback(args, process.env, print);
+    }
     default:
       throw new AegisError("invalid_request", `The kit has no "${verb}": see aegis kit list.`);
   }

@@ -4,7 +4,7 @@ import { AegisError } from "@aegis/protocol/errors";
 import { type LlmSettings, loadLlmSettings } from "./llm-settings.ts";
 import { loadTelegramSettings, type TelegramSettings } from "./telegram-settings.ts";
 import { botDefaults, workDefaults } from "./work-defaults.ts";
-import { type Env, memory, seconds, vcpus } from "./setting-values.ts";
+import { type Env, memory, seconds, text, vcpus } from "./setting-values.ts";
 
 /** What a person may set for the kit, checked. Holds secrets: it stays on the host and is never printed whole. */
 export interface Settings {
@@ -13,7 +13,12 @@ export interface Settings {
   llm: LlmSettings;
   work: PowerSettings & { max_memory_mb: number };
   bot: PowerSettings;
+  auth: Auth;
 }
+
+/** Where the model's key is: on the host behind a binding, or in the bot, as a variable or in a file for OpenClaw. */
+type Auth = "binding" | "env" | "file";
+const AUTHS: readonly Auth[] = ["binding", "env", "file"];
 
 export interface PowerSettings {
   memory_mb: number;
@@ -29,7 +34,20 @@ export interface PowerSettings {
  */
 export function loadSettings(env: Env, file?: string): Settings {
   const all: Env = file === undefined ? env : { ...readEnvFile(file), ...env };
-  return { telegram: loadTelegramSettings(all), llm: loadLlmSettings(all), work: work(all), bot: bot(all) };
+  return {
+    telegram: loadTelegramSettings(all),
+    llm: loadLlmSettings(all),
+    work: work(all),
+    bot: bot(all),
+    auth: auth(all),
+  };
+}
+
+function auth(env: Env): Auth {
+  const wanted = text(env, "CLAW_AUTH") ?? "binding";
+  const found = AUTHS.find((known) => known === wanted);
+  if (found !== undefined) return found;
+  throw new AegisError("invalid_request", `CLAW_AUTH is "${wanted}": it must be one of ${AUTHS.join(", ")}.`);
 }
 
 function work(env: Env): Settings["work"] {

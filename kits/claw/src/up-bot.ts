@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { AegisError } from "@aegis/protocol/errors";
 import type { CreateInstance, InstanceView } from "@aegis/protocol/instance";
 import type { AegisClient } from "@aegis/sdk/client";
@@ -15,11 +15,11 @@ export async function ensureBot(
   state: UpState,
   folder: string,
 ): Promise<InstanceView> {
-  const spec = createHash("sha256").update(JSON.stringify(create)).digest("hex");
-  const existing = await find(client);
-  if (existing !== null && state.botSpec !== spec) await client.instances.replace(existing.id, create);
+  const existing = await findBot(client);
+  const isSame = isDeepStrictEqual(state.bot, JSON.parse(JSON.stringify(create)));
+  if (existing !== null && !isSame) await client.instances.replace(existing.id, create);
   const { id } = existing ?? (await client.instances.create(create));
-  saveUpState(folder, Object.assign(state, { botSpec: spec }));
+  saveUpState(folder, Object.assign(state, { bot: create }));
   if (existing !== null) await client.instances.start(id);
   return client.instances.get(id);
 }
@@ -34,7 +34,8 @@ export function webhookPort(bot: InstanceView): number {
   );
 }
 
-async function find(client: AegisClient): Promise<InstanceView | null> {
+/** @returns null when there is none */
+export async function findBot(client: AegisClient): Promise<InstanceView | null> {
   try {
     return await client.instances.get(BOT_HANDLE);
   } catch (error) {

@@ -16,6 +16,7 @@ export interface ImageWork {
   /** the kit's folder in the home */
   folder: string;
   base: BaseChoice["kind"];
+  openclaw: string;
   progress: UpProgress;
   signal: AbortSignal;
 }
@@ -25,7 +26,7 @@ export async function ensureClawImage(work: ImageWork): Promise<string> {
   const guestFiles = join(work.folder, "guest-files");
   await rm(guestFiles, { recursive: true, force: true });
   await collectGuestFiles(guestFiles);
-  const inputs = { ...clawVersions(), guestFiles };
+  const inputs = { ...clawVersions(work.openclaw), guestFiles };
   const ref = await clawImageRef(inputs);
   if (await isStored(work.client, ref)) return ref;
   const { layout } = await work.progress.step("building the claw image (once; takes some minutes)", (report) =>

@@ -14,6 +14,7 @@ import { loadSettings, type Settings } from "./settings.ts";
 import { ensureBot, webhookPort } from "./up-bot.ts";
 import { ensureClawImage } from "./up-image.ts";
 import { BotLease } from "./up-lease.ts";
+import { followKey } from "./up-key.ts";
 import { UpLock } from "./up-lock.ts";
 import { readUpOptions, type UpOptions } from "./up-options.ts";
 import { followBotPower } from "./up-power.ts";
@@ -21,8 +22,7 @@ import { UpProgress } from "./up-progress.ts";
 import { waitUntilReady } from "./up-ready.ts";
 import { openUpState } from "./up-state.ts";
 import { stopSignal } from "./up-stop.ts";
-
-const BOT_WORKSPACE = "claw-bot";
+import { OPENCLAW_VERSION } from "./up-versions.ts";
 
 /** Everything between the command and the chat, and back again at Ctrl-C. */
 async function up(args: string[]): Promise<void> {
@@ -35,17 +35,20 @@ async function up(args: string[]): Promise<void> {
   const lock = cleanup.adopt(UpLock.take(folder), (held) => held.release());
 
   const client = await openDaemon(options, progress, cleanup);
-  const image = await ensureClawImage({ client, folder, base: options.base, progress, signal });
+  const state = await openUpState(folder);
+  const { openclaw, workspace } = state.generation;
+  if (openclaw !== OPENCLAW_VERSION) progress.say(otherVersion(openclaw));
+  const image = await ensureClawImage({ client, folder, base: options.base, openclaw, progress, signal });
   const relay = await progress.step("waking the bot", async (report) => {
     const log = (line: string) =>
       appendFileSync(join(folder, "kit.log"), `${new Date().toISOString()} ${line}\n`, { mode: 0o600 });
-    const state = await openUpState(folder);
     const model =
       settings.llm.kind === "demo" ? await startDemoModel({ host: "127.0.0.1", port: state.modelPort, log }) : null;
     if (model !== null) cleanup.defer(() => model.close());
-    const { create, secrets } = botInstance(settings, {
+    const { create, secrets, ownKey } = botInstance(settings, {
       image,
-      workspace: BOT_WORKSPACE,
+      workspace,
+      openclaw,
       botApiUrl: `http://127.0.0.1:${state.relayPort}`,
       webhookSecret: state.webhookSecret,
       relayKey: state.relayKey,
@@ -62,11 +65,11 @@ async function up(args: string[]): Promise<void> {
     });
     const port = webhookPort(bot);
     started = await startRelay({
+      relayKey: state.relayKey,
+      botToken: PLACEHOLDER_BOT_TOKEN,
       upstream: upstreamOf(settings, options),
       stateDir: join(folder, "relay"),
       botApi: { host: "127.0.0.1", port: state.relayPort },
-      relayKey: state.relayKey,
-      botToken: PLACEHOLDER_BOT_TOKEN,
       webhook: { url: `http://127.0.0.1:${port}${WEBHOOK_PATH}`, secret: state.webhookSecret },
       log,
       notice: (text) => {
@@ -74,10 +77,8 @@ async function up(args: string[]): Promise<void> {
         progress.say(text);
       },
     });
-    if (started.botPolls !== null) {
-      const lease = BotLease.hold(client, bot.id, log);
-      cleanup.defer(() => lease.release());
-    }
+    if (started.botPolls !== null) cleanup.adopt(BotLease.hold(client, bot.id, log), (lease) => lease.release());
+    if (ownKey !== null) void followKey(client, bot.id, ownKey, { log, signal });
     void followBotPower(client, bot.id, powerTeller(started, progress), signal);
     await waitUntilReady(client, bot, { port, polls: started.botPolls }, report, signal);
     return started;
@@ -86,6 +87,9 @@ async function up(args: string[]): Promise<void> {
   progress.say(welcome(relay, settings, options));
   if (!signal.aborted) await once(signal, "abort");
 }
+
+const otherVersion = (openclaw: string): string =>
+  `the bot runs OpenClaw ${openclaw}; this kit comes with ${OPENCLAW_VERSION}: aegis kit upgrade claw`;
 
 /** Tells the chat, and in the terminal that the daemon has gone, or is there again. */
 function powerTeller(relay: Relay, progress: UpProgress): (power: BotPower) => void {

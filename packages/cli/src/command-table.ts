@@ -143,6 +143,11 @@ export const entries: Entry[] = [
       kitVerb("up", "start a kit"),
       kitVerb("down", "end a kit"),
       kitVerb("status", "whether a kit works, and what to do if not"),
+      kitVerb("pair", "let in whom a kit gave a code"),
+      kitVerb("upgrade", "another version of what a kit runs"),
+      kitVerb("rollback", "back to before the last upgrade or restore"),
+      kitVerb("backup", "what a kit knows, into a file"),
+      kitVerb("restore", "what it knew, from a file"),
     ],
   },
 ];

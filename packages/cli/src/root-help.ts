@@ -33,6 +33,8 @@ Secrets and images
 Kits
   kit list | setup | status claw             a bot on Telegram or in a chat page
   kit up | down claw                         start it; end it
+  kit upgrade | rollback claw                another version; back again
+  kit backup | restore claw FILE             what it knows
 
 Options of every command: --json for machines, --help for more.
 AEGIS_HOME moves everything from ~/.aegis to elsewhere. NO_COLOR is honoured.

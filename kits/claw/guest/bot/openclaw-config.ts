@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { ChatConfig, ClawConfig } from "../claw-config.ts";
 import { llmSections } from "../llm-provider.ts";
 import type { PluginConfig } from "../plugin/plugin-config.ts";
+import type { KeyPlan } from "./key-inside.ts";
 import type { BotPaths } from "./paths.ts";
 
 const GATEWAY_PORT = 18789;
@@ -16,8 +17,8 @@ const RPC_PLUGIN_ID = "admin-http-rpc";
  * OpenClaw's config of the bot. Its root is strict: a key that this version does not know aborts the start, so every
  * key here is one that `openclaw config validate` of the pinned version accepts.
  */
-export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken: string) {
-  const { models, defaults } = llmSections(config.llm);
+export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken: string, plan: KeyPlan | null = null) {
+  const { models, defaults } = llmSections(config.llm, ownKey(config, plan));
   const pluginConfig: PluginConfig = {
     state_file: join(paths.state, "claw-kit.json"),
     chat: { api_root: config.chat.api_root, bot_token: config.chat.bot_token, bridge_port: BRIDGE_PORT },
@@ -39,6 +40,7 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
     discovery: { mdns: { mode: "off" } },
     browser: { enabled: false },
     models,
+    ...(plan === null ? {} : { secrets: { providers: plan.providers } }),
     agents: {
       defaults: {
         ...defaults,
@@ -63,6 +65,10 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
     },
     channels: { telegram: telegramChannel(config.chat) },
   };
+}
+
+function ownKey({ key }: ClawConfig, plan: KeyPlan | null) {
+  return key === null || plan === null ? undefined : { baseUrl: key.base_url, apiKey: plan.apiKey };
 }
 
 function telegramChannel(chat: ChatConfig) {

@@ -1,14 +1,13 @@
 import { chownSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
-import { aegisHome, socketPathOf } from "@aegis/sdk/aegis-home";
-import { AegisClient } from "@aegis/sdk/client";
-import { runningDaemon, startDaemon, stopDaemon } from "@aegis/sdk/daemon-process";
+import { aegisHome } from "@aegis/sdk/aegis-home";
 import type { DaemonPlace } from "@aegis/sdk/daemon-env";
 import { openHomeFolder, ownerOf } from "@aegis/sdk/home-folder";
 import { LLM_KEY_SECRET } from "../llm-access.ts";
 import type { Env } from "../setting-values.ts";
 import { loadSettings, type Settings } from "../settings.ts";
+import { withDaemon } from "../with-daemon.ts";
 import { Ask, type Terminal } from "./ask.ts";
 import { checkModel } from "./check-model.ts";
 import { checkTelegram } from "./check-telegram.ts";
@@ -156,16 +155,8 @@ async function keep(
   if (process.getuid?.() === 0) chownSync(file, ...ownerOf(place));
 }
 
-/** The store is the daemon's; one that is not there is started for as long as this takes. */
-async function storeSecret(place: DaemonPlace, name: string, value: string): Promise<void> {
-  const running = await runningDaemon(place.home);
-  if (running === null) await startDaemon(place);
-  try {
-    await new AegisClient({ socketPath: socketPathOf(place.home) }).secrets.put(name, value);
-  } finally {
-    if (running === null) await stopDaemon(place.home, { stopInstances: false });
-  }
-}
+const storeSecret = (place: DaemonPlace, name: string, value: string): Promise<void> =>
+  withDaemon(place, (client) => client.secrets.put(name, value));
 
 function merged(env: Env, answers: Answers): Env {
   const given = Object.entries(answers).map(([name, value]) => [name, value ?? undefined]);

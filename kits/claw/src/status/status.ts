@@ -5,11 +5,11 @@ import type { InstanceView, LogLine } from "@aegis/protocol/instance";
 import { aegisHome, socketPathOf } from "@aegis/sdk/aegis-home";
 import { AegisClient } from "@aegis/sdk/client";
 import { runningDaemon } from "@aegis/sdk/daemon-process";
-import { BOT_HANDLE } from "../bot-instance.ts";
 import type { Env } from "../setting-values.ts";
 import { loadSettings, type Settings } from "../settings.ts";
 import { reachModel } from "../setup/check-model.ts";
 import { checkTelegram } from "../setup/check-telegram.ts";
+import { findBot } from "../up-bot.ts";
 import { type UpHolder, UpLock } from "../up-lock.ts";
 import { lastError } from "./last-error.ts";
 
@@ -120,15 +120,6 @@ async function recent(client: AegisClient, bot: InstanceView | null): Promise<Fi
   const last = lastError(lines);
   if (last === null || Date.now() - Date.parse(last.at) > RECENT_MS) return good("errors", "none of late");
   return { part: "errors", ok: true, text: `last at ${last.at}: ${last.raw}`, fix: last.words };
-}
-
-async function findBot(client: AegisClient): Promise<InstanceView | null> {
-  try {
-    return await client.instances.get(BOT_HANDLE);
-  } catch (error) {
-    if (error instanceof AegisError && (error.status === 404 || error.status === 410)) return null;
-    throw error;
-  }
 }
 
 function options(args: string[]) {

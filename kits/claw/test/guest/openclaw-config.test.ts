@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { heapLimitMb } from "../../guest/bot/heap.ts";
+import { keyPlan } from "../../guest/bot/key-inside.ts";
 import { openclawConfig } from "../../guest/bot/openclaw-config.ts";
 import { botPaths } from "../../guest/bot/paths.ts";
 import { type ClawConfig, readClawConfig } from "../../guest/claw-config.ts";
@@ -10,6 +11,7 @@ const configOf = (allowFrom: string[] | null, chat: Partial<ClawConfig["chat"]> 
   const { create } = botInstance(loadSettings({}), {
     image: "claw",
     workspace: "w",
+    openclaw: "2026.9.6",
     botApiUrl: "http://127.0.0.1:1",
     webhookSecret: "hook",
     relayKey: "r",
@@ -67,4 +69,26 @@ test("the heap leaves room for the rest", () => {
 
 test("a bot without its variable says which", () => {
   expect(() => readClawConfig({})).toThrow("CLAW_CONFIG");
+});
+
+test("a bot that has the key itself refers to it, and leaves its agents' binding to them", () => {
+  const { create } = botInstance(loadSettings({ CLAW_AUTH: "file", OPENAI_API_KEY: "k" }), {
+    image: "claw",
+    workspace: "w",
+    openclaw: "2026.9.6",
+    botApiUrl: "http://127.0.0.1:1",
+    webhookSecret: "hook",
+    relayKey: "r",
+    demoModelUrl: null,
+  });
+  const claw = readClawConfig(create.env ?? {});
+  if (claw.key === null) throw new Error("the key is not inside");
+  const plan = keyPlan(claw.key, "sk-1", { state: "/workspace/state", boot: "/tmp/openclaw" });
+  const config = openclawConfig(claw, botPaths("/workspace", "/opt/claw"), "gateway-token", plan);
+  expect(config.models.providers.claw).toMatchObject({
+    baseUrl: "http://127.0.0.1:8083",
+    apiKey: { source: "file", provider: "claw", id: "value" },
+  });
+  expect(config).toMatchObject({ secrets: { providers: { claw: { mode: "singleValue" } } } });
+  expect(JSON.stringify(config)).not.toContain("sk-1");
 });

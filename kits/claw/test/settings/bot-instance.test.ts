@@ -8,6 +8,7 @@ import { loadSettings } from "../../src/settings.ts";
 const around = {
   image: "claw:1",
   workspace: "claw-bot",
+  openclaw: "2026.9.6",
   botApiUrl: "http://127.0.0.1:41001",
   webhookSecret: "hook",
   relayKey: "relay-key-value",
@@ -101,4 +102,29 @@ test("behind a public URL the bot is the same as with the relay: a switch does n
   const relay = made({ TELEGRAM_BOT_TOKEN: token });
   const webhook = { TELEGRAM_MODE: "webhook", TELEGRAM_PUBLIC_URL: "https://bot.example" };
   expect(made({ TELEGRAM_BOT_TOKEN: token, ...webhook }).create).toEqual(relay.create);
+});
+
+test.each(["env", "file"] as const)("auth %s: the bot is given the key, its work instances are not", (auth) => {
+  const { create, config, secrets, ownKey } = made({
+    CLAW_AUTH: auth,
+    OPENAI_BASE_URL: "https://router.example/api/v1",
+    OPENAI_API_KEY: "sk-very-secret",
+    OPENAI_MODEL: "m",
+  });
+  expect(config.key).toEqual({ how: auth, openclaw: "2026.9.6", base_url: "http://127.0.0.1:8083" });
+  expect(create.secrets).toEqual(["CLAW_LLM_KEY=claw-llm-key"]);
+  expect(create.bindings).toContainEqual({
+    name: "llm-own-key",
+    port: 8083,
+    upstream: "https://router.example/api/v1",
+  });
+  expect(create.capabilities).toMatchObject({ allowed_bindings: ["llm"] });
+  expect(create.capabilities).not.toHaveProperty("allowed_secrets");
+  expect(config.llm.base_url).toBe("http://127.0.0.1:8082/v1");
+  expect(JSON.stringify(create)).not.toContain("sk-very-secret");
+  expect([ownKey, secrets.at(-1)?.value]).toEqual(["claw-llm-key", "sk-very-secret"]);
+});
+
+test("by default the bot has no key", () => {
+  expect(made({ OPENAI_API_KEY: "k" })).toMatchObject({ ownKey: null, config: { key: null } });
 });

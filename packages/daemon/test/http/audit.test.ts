@@ -101,8 +101,8 @@ describe("what the local user does", () => {
   it("is followed as it happens, and the log says that it is whole", async () => {
     const fixture = await daemonFixture();
     const following = http.get({ socketPath: fixture.home.socket, path: "/v1/audit?follow=true&action=secret.set" });
-    await fixture.call("PUT", "/v1/secrets/KEY", { value: SECRET });
     const [answer] = (await once(following, "response")) as [http.IncomingMessage];
+    await fixture.call("PUT", "/v1/secrets/KEY", { value: SECRET });
     const [line] = (await once(answer, "data")) as [Buffer];
     following.destroy();
     expect(JSON.parse(line.toString())).toMatchObject({ action: "secret.set", target: "KEY" });

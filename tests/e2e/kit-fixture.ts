@@ -16,6 +16,8 @@ const SHARED_IMAGES = join(ROOT, "dist/test-images");
 /** `npm start` on a home of its own, as a person runs it. */
 export class KitFixture {
   readonly home: string;
+  /** the store of images */
+  readonly images = SHARED_IMAGES;
   readonly client: AegisClient;
   readonly output: string[] = [];
   readonly #env: NodeJS.ProcessEnv;

@@ -40,6 +40,7 @@ export function llmAccess(llm: LlmSettings, demoModelUrl: string | null, port: n
     model: llm.model,
     context_window: llm.contextWindow,
     max_tokens: llm.maxTokens,
+    ...(llm.price === null ? {} : { price: llm.price }),
   };
   const upstream = { provider: llm.kind, base_url: llm.baseUrl };
   const { key } = llm;

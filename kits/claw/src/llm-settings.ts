@@ -13,6 +13,8 @@ export type LlmSettings =
       key: LlmKey | null;
       contextWindow: number;
       maxTokens: number;
+      /** dollars for a million tokens in and out; null: not known */
+      price: { input: number; output: number } | null;
     };
 
 /** The key itself, or the name that the secret store knows it by: from there it never comes out again. */
@@ -55,7 +57,19 @@ function real(env: Env, kind: Exclude<Kind, "demo">, baseUrl: string, model: str
     key: key === null ? null : keyOf(key),
     contextWindow: memory(env, "CLAW_CONTEXT_WINDOW", 128_000, 4096),
     maxTokens: memory(env, "CLAW_MAX_TOKENS", 8192, 256),
+    price: priceOf(env),
   };
+}
+
+function priceOf(env: Env): { input: number; output: number } | null {
+  const value = text(env, "CLAW_PRICE");
+  if (value === null) return null;
+  const [, input, output] = /^(\d+(?:\.\d+)?)\/(\d+(?:\.\d+)?)$/.exec(value) ?? [];
+  if (input !== undefined && output !== undefined) return { input: Number(input), output: Number(output) };
+  throw new AegisError(
+    "invalid_request",
+    `CLAW_PRICE is "${value}": it must be two numbers like 3/15, dollars for a million tokens in and out.`,
+  );
 }
 
 /** `secret:NAME` is one of the secret store. */

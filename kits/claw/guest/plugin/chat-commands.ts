@@ -4,7 +4,7 @@ import type { DeliveryContext } from "./openclaw-api.ts";
 import type { Client } from "./work-desk.ts";
 import type { WorkRecord } from "./work-record.ts";
 import { WorkRefused } from "./work-refused.ts";
-import { runTool, toolSpecs, type WorkParts } from "./work-tools.ts";
+import { toolSpecs, type WorkParts } from "./work-tools.ts";
 import { listLine } from "./work-texts.ts";
 import { usageReport } from "./usage-report.ts";
 import { refusalText } from "./failure-text.ts";
@@ -166,7 +166,7 @@ export class ChatCommands {
   async #tool(tool: string, client: Client, name: string): Promise<string> {
     const spec = toolSpecs.find((one) => one.name === tool);
     if (spec === undefined) throw new Error(`no tool ${tool}`);
-    return await runTool(spec, this.#parts, client, name === "" ? {} : { name });
+    return await spec.run(this.#parts, client, name === "" ? {} : { name });
   }
 }
 

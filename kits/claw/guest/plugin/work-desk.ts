@@ -81,7 +81,7 @@ export class WorkDesk {
     const mine = this.#store.ofSession(session);
     const wanted = name === null ? mine.at(-1) : mine.findLast((work) => work.handle === handleOf(name));
     if (wanted !== undefined) return wanted;
-    if (mine.length === 0) throw new WorkRefused("This chat has no work instance. Start one with work_spawn.");
+    if (mine.length === 0) throw new WorkRefused("This chat has no work instance.");
     throw new WorkRefused(
       `This chat has no work named "${name}". It has: ${mine.map((work) => work.handle).join(", ")}.`,
     );
@@ -164,7 +164,8 @@ const exposesOf = (order: WorkOrder): number[] =>
 const kindOf = (order: WorkOrder): WorkRecord["kind"] =>
   order.kind === "command" && order.ports.length > 0 ? "server" : order.kind;
 
-const titleOf = (order: WorkOrder): string => shorten((order.kind === "task" ? order.task : order.command).trim(), 200);
+const titleOf = (order: WorkOrder): string =>
+  shorten((order.kind === "task" ? order.task : order.command).trim().replaceAll(/\s+/g, " "), 200);
 
 function handleOf(name: string): string {
   const plain = name

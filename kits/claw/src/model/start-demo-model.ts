@@ -15,6 +15,8 @@ export interface DemoModelOptions {
   /** 0 takes any free port */
   port: number;
   log: (line: string) => void;
+  /** absent: as the demo does */
+  reply?: typeof demoReply;
 }
 
 export interface DemoModel {
@@ -26,9 +28,9 @@ export interface DemoModel {
 export const demoModelName = "offline-demo";
 
 /** Starts the model that needs neither key nor network: the same words always get the same answer. */
-export async function startDemoModel({ host, port, log }: DemoModelOptions): Promise<DemoModel> {
+export async function startDemoModel({ host, port, log, reply }: DemoModelOptions): Promise<DemoModel> {
   const mock = new LLMock({ host, port: 0, journalMaxEntries: 1 });
-  mock.on({ predicate: () => true }, (request) => toFixtureResponse(demoReply(request)));
+  mock.on({ predicate: () => true }, (request) => toFixtureResponse((reply ?? demoReply)(request)));
   await mock.start();
   const server = createServer((request, response) => route(mock, request, response, log));
   try {

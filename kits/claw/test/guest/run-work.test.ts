@@ -1,4 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -68,7 +69,7 @@ function boot({ folders, port }: Workplace, job: WorkJob) {
 
 const goodAgent = `cat > task.txt; cp AGENTS.md notes.txt; echo '<h1>site</h1>' > index.html
 echo '{"ok":true,"status":"ok","final":"I made it."}'`;
-const task: WorkJob = { kind: "task", task: "build it", llm };
+const task = { kind: "task", task: "build it", llm } satisfies WorkJob;
 
 test("a task is done once; the next boot only serves", async () => {
   const place = await workplace(goodAgent);
@@ -95,6 +96,33 @@ test("failed work stays up, says why, and is tried again at the next boot", asyn
   expect(await first.ended).toMatchObject({ ok: false, text: "the agent gave up: HTTP 401", site: false });
   expect(await (await fetch(`http://127.0.0.1:${place.port}/`)).text()).toContain("HTTP 401");
   expect(existsSync(place.marker)).toBe(false);
+});
+
+test("an agent whose model refuses the key says so in plain words, whatever the agent makes of it", async () => {
+  const refusing = createHttpServer((_request, response) => void response.writeHead(401).end('{"error":"no"}'));
+  refusing.listen(0, "127.0.0.1");
+  await once(refusing, "listening");
+  onTestFinished(() => void refusing.close());
+  const { port } = refusing.address() as AddressInfo;
+  const ask = `const at = process.argv.indexOf("--config") + 1;
+const { models } = JSON.parse(require("fs").readFileSync(process.argv[at], "utf8"));
+fetch(models.providers.claw.baseUrl, { method: "POST", body: "{}" }).then(() => {
+  console.log(JSON.stringify({ ok: false, status: "error", error: { message: "something went wrong" } }));
+  process.exit(1);
+});`;
+  const place = await workplace(`exec ${process.execPath} -e '${ask}' -- "$@"`);
+  const first = boot(place, { ...task, llm: { ...llm, base_url: `http://127.0.0.1:${port}/v1` } });
+  expect((await first.ended).text).toContain("refused the key (401)");
+  expect(first.lines.join("\n")).toContain("the model's provider answered 401");
+});
+
+test("results have a folder, and are told as they appear", async () => {
+  const place = await workplace(
+    `echo 1 > ../out/table.csv; sleep 0.3; echo '{"ok":true,"status":"ok","final":"done"}'`,
+  );
+  const first = boot(place, task);
+  expect(await first.ended).toMatchObject({ ok: true, site: false });
+  expect(first.lines.join("\n")).toContain("wrote table.csv");
 });
 
 test("an agent that is killed is taken for out of memory", async () => {

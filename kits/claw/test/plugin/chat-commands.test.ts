@@ -37,7 +37,7 @@ test("/work NAME, /logs, /preview and /help answer in the chat", async () => {
   expect((await say(ann, "work", "1"))?.text).toContain("job: build a site");
   double.log("work-1", "hello");
   expect((await say(ann, "logs"))?.text).toBe("work-1:\nhello");
-  expect((await say(ben, "logs", "work-1"))?.text).toContain("no work instance");
+  expect((await say(ben, "logs", "work-1"))?.text).toBe("This chat has no work instance.");
   expect((await say(ann, "preview"))?.text).toBe("http://127.0.0.1:20010");
   expect((await say(ann, "help"))?.text).toContain("/usage");
   expect((await say(ann, "work", "nothing"))?.text).toContain('no work named "nothing"');

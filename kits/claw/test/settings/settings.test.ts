@@ -96,6 +96,13 @@ test("CLAW_LLM and CLAW_MODEL win", () => {
   expect(loadSettings(env).llm).toMatchObject({ kind: "anthropic", key: { value: "b" }, model: "big" });
 });
 
+test("prices are two numbers", () => {
+  const env = { OPENAI_API_KEY: "k" };
+  expect(loadSettings({ ...env, CLAW_PRICE: "3/15.5" }).llm).toMatchObject({ price: { input: 3, output: 15.5 } });
+  expect(loadSettings(env).llm).toMatchObject({ price: null });
+  expect(() => loadSettings({ ...env, CLAW_PRICE: "cheap" })).toThrow("CLAW_PRICE");
+});
+
 test("a key may be one of the secret store", () => {
   expect(loadSettings({ OPENAI_API_KEY: "secret:claw-llm-key" }).llm).toMatchObject({
     key: { stored: "claw-llm-key" },

@@ -56,6 +56,7 @@ export class ContainerHost {
       memoryMb: 128,
       diskMb: 1024,
       vcpus: 1,
+      image: { digest: "sha256:0" },
       readOnlyRoot: false,
       network: { mode: "open" },
       workspace: null,

@@ -22,6 +22,7 @@ export const statusOf = {
   port_taken: 409,
   image_in_use: 409,
   stale_boot: 409,
+  snapshot_unusable: 409,
   instance_deleted: 410,
   too_large: 413,
   capability_refused: 422,

@@ -19,8 +19,8 @@ export type RestartPolicy = "no" | "on-failure" | "always";
 export const OrphanPolicy = Type.Enum(["stop", "keep"]);
 export type OrphanPolicy = "stop" | "keep";
 
-export const DriverName = Type.Enum(["container", "fake"]);
-export type DriverName = "container" | "fake";
+export const DriverName = Type.Enum(["container", "microvm", "fake"]);
+export type DriverName = "container" | "microvm" | "fake";
 
 /** `http` endpoints also answer on the HTTP router; every endpoint carries plain TCP. */
 export const EndpointProtocol = Type.Enum(["http", "tcp"]);

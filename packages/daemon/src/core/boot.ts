@@ -56,6 +56,7 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
       instanceId: record.id,
       boot,
       hostname: record.handle,
+      image: { digest: image.digest },
       rootfs: image.rootfs,
       user: image.config.user,
       memoryMb: record.spec.memory_mb,

@@ -7,6 +7,7 @@ import type { OpenWorkspace } from "./workspaces.ts";
 export interface DriverFeatures {
   /** a paused machine keeps its memory and goes on where it was */
   pauseKeepsMemory: boolean;
+  /** a paused machine can be written to disk and taken up again: {@link Machine.hibernate}, {@link Driver.restore} */
   hibernates: boolean;
   limitsMemory: boolean;
   /** what an instance writes is bounded by its `diskMb` */
@@ -22,6 +23,8 @@ export interface MachineSpec {
   /** generation of this boot; a machine of an older boot is never mistaken for this one */
   boot: number;
   hostname: string;
+  /** the image's manifest digest: same digest, same {@link rootfs} */
+  image: { digest: string };
   /** unpacked root file system of the image, shared and never written */
   rootfs: string;
   /** `uid[:gid]` or a name from the image's config; empty is root */
@@ -80,6 +83,14 @@ export interface Machine {
    * before anything else is asked of the machine. Absent where the backend has no means.
    */
   reclaim?(signal: AbortSignal): Promise<ReclaimOutcome>;
+  /**
+   * Writes a paused machine to disk, sealed with `key` (32 bytes), and ends it: none of its memory is held afterwards, and
+   * {@link exited} settles. When it cannot, or is aborted, it rejects, and the machine is as it was. Whoever dies in between
+   * leaves either a machine that {@link Driver.adopt} finds, or something written that is whole, or neither. Absent where the
+   * backend cannot.
+   * @throws AegisError `driver_failed` when it is not paused or cannot be written down, `disk_full`
+   */
+  hibernate?(key: Uint8Array, signal: AbortSignal): Promise<void>;
 }
 
 /** Something that an instance tried to reach and may not. */
@@ -112,9 +123,17 @@ export interface Driver {
    * @throws AegisError `driver_failed`, `image_invalid`, `disk_full`
    */
   create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
+  /**
+   * Takes up a machine where {@link Machine.hibernate} left it, as a new boot: `spec.boot` is a generation of its own. What
+   * was written is used up, whatever comes of it; on failure or abort nothing else is left behind.
+   * @throws AegisError `snapshot_unusable` that says why; then only {@link create} helps
+   */
+  restore?(spec: MachineSpec, key: Uint8Array, signal?: AbortSignal): Promise<Machine>;
+  /** Throws away what {@link Machine.hibernate} wrote. Idempotent. */
+  dropSnapshot?(instanceId: string): Promise<void>;
   /** Machines that outlived the last daemon. What cannot be taken up again is removed and not returned. */
   adopt(): Promise<Machine[]>;
-  /** Deletes the instance's writable disk. No machine of the instance may be alive. Idempotent. */
+  /** Deletes the instance's writable disk, and what {@link Machine.hibernate} wrote. No machine of the instance may be alive. Idempotent. */
   discard(instanceId: string): Promise<void>;
   /** Gives back what {@link start} took from the host, as far as no machine needs it. Machines go on running. */
   close(): Promise<void>;

@@ -39,6 +39,7 @@ export function driverContract(name: string, makeDriver: () => Promise<DriverUnd
       instanceId: `inst-contract-${++instances}`,
       boot: 1,
       hostname: "contract",
+      image: { digest: "sha256:0" },
       rootfs: "/nonexistent",
       user: "",
       memoryMb: 128,

@@ -13,6 +13,7 @@ const spec: MachineSpec = {
   instanceId: "inst-1",
   boot: 1,
   hostname: "one",
+  image: { digest: "sha256:0" },
   rootfs: "/",
   user: "",
   diskMb: 1024,

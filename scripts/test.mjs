@@ -1,10 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bootstrap } from "./bootstrap.mjs";
 import { runMain } from "./setup/failure.mjs";
 import { NODE, ROOT } from "./setup/project.mjs";
 import { handOver } from "./setup/root.mjs";
+import { readReport } from "./setup/test-report.mjs";
 
 const HELP = `npm test - the unit tests, then the end-to-end tests; sets the clone up first
 
@@ -32,10 +33,12 @@ await runMain(async () => {
   );
 });
 
-/** All of them, also after a failure; the last line is the sum. */
+/** All of them, also after a failure. What failed is named at the very end: the tail is what is kept of a long output. */
 async function runAll(names, args) {
   const folder = mkdtempSync(join(tmpdir(), "aegis-tests-"));
-  const sum = { passed: 0, failed: 0 };
+  let passed = 0;
+  let failed = 0;
+  let told = "";
   let code = 0;
   try {
     for (const name of names) {
@@ -43,12 +46,15 @@ async function runAll(names, args) {
       const report = join(folder, `${name}.json`);
       const ended = await vitest([...RUNS[name], ...args], report);
       code ||= ended;
-      add(sum, report, ended);
+      const result = readReport(name, report, ended, ROOT);
+      passed += result.passed;
+      failed += result.failures.length;
+      for (const { name: test, error } of result.failures) told += `\nFAILED ${test}\n  ${error}\n`;
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  process.stdout.write(`\n${sum.passed} passed, ${sum.failed} failed\n`);
+  process.stdout.write(`${told}\n${passed} passed, ${failed} failed\n`);
   return code;
 }
 
@@ -64,17 +70,4 @@ function vitest(args, report) {
   ];
   const env = { ...process.env, PATH: `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"]}` };
   return handOver(NODE, [join(ROOT, "node_modules/vitest/vitest.mjs"), ...run, ...args], { env });
-}
-
-/** A run that broke before its report counts as one failure. */
-function add(sum, report, code) {
-  try {
-    const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readFileSync(report, "utf8"));
-    sum.passed += numPassedTests;
-    // a file that could not be loaded has no failed tests, but is a failure
-    sum.failed += Math.max(numFailedTests, code === 0 ? 0 : Math.min(1, numFailedTestSuites));
-  } catch (error) {
-    if (error.code !== "ENOENT") throw error;
-    if (code !== 0) sum.failed += 1;
-  }
 }

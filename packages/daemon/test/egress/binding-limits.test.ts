@@ -120,10 +120,10 @@ describe("a limit of a binding", () => {
 
   it("on requests in a second lets through what has come together", async () => {
     const { call } = await limited({ per_s: 1 });
-    expect((await call("/")).status).toBe(200);
-    const { status, headers } = await call("/");
-    expect(status).toBe(429);
-    await delay(Number(headers["retry-after"]) * 1000);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => call("/")));
+    expect(answers.filter(({ status }) => status === 200).length).toBeLessThan(10);
+    const late = answers.find(({ status }) => status === 429);
+    await delay(Number(late?.headers["retry-after"]) * 1000);
     expect((await call("/")).status).toBe(200);
   });
 

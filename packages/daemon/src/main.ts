@@ -5,7 +5,7 @@ import { refuseFullDisk } from "./core/disk-watch.ts";
 import { startDaemon } from "./daemon.ts";
 import type { Daemon } from "./daemon.ts";
 import { ContainerDriver } from "./drivers/container/container-driver.ts";
-import { FIRST_HOST_ID, ID_COUNT } from "./drivers/container/oci-config.ts";
+import { FIRST_HOST_ID, ID_COUNT } from "./drivers/linux/oci-config.ts";
 import { invokingUser, openHome } from "./home.ts";
 import { ImageStore } from "./images/image-store.ts";
 import { preventCoreDumps } from "./no-core-dumps.ts";

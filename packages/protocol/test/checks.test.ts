@@ -27,6 +27,8 @@ const violations: [file: string, text: string, rule: string][] = [
   ["packages/daemon/src/store/a.ts", 'import "../http/app.ts";', "no-restricted-imports"],
   ["packages/daemon/src/drivers/fake/a.ts", 'import "../container/oci.ts";', "no-restricted-imports"],
   ["packages/daemon/src/drivers/container/network/a.ts", 'import "../../fake/x.ts";', "no-restricted-imports"],
+  ["packages/daemon/src/drivers/linux/network/a.ts", 'import "../../container/x.ts";', "no-restricted-imports"],
+  ["packages/daemon/src/drivers/microvm/a.ts", 'import "../container/x.ts";', "no-restricted-imports"],
   ["packages/daemon/src/drivers/container/b.ts", 'import "../../images/store.ts";', "no-restricted-imports"],
   ["packages/sdk/src/any.ts", "export const f = (x: any) => x;", "no-explicit-any"],
   ["packages/sdk/src/bang.ts", "export const f = (x: string | null) => x!;", "no-non-null-assertion"],
@@ -50,7 +52,7 @@ const allowed: [file: string, text: string][] = [
   ["packages/cli/src/ok.ts", 'import "@aegis/sdk/client";'],
   ["packages/daemon/src/main.ts", 'import "./drivers/fake/fake-driver.ts";\nimport "./http/app.ts";'],
   ["packages/daemon/src/http/routes/ok.ts", 'import "../../core/driver.ts";\nimport "../app.ts";'],
-  ["packages/daemon/src/drivers/container/network/ok.ts", 'import "../cgroup.ts";\nimport "../../../core/driver.ts";'],
+  ["packages/daemon/src/drivers/linux/network/ok.ts", 'import "../cgroup.ts";\nimport "../../../core/driver.ts";'],
   ["packages/daemon/src/core/ok.ts", 'import "./driver.ts";\nimport type {} from "node:stream";'],
   ["tests/e2e/ok.ts", 'import "../../packages/daemon/src/core/driver.ts";'],
 ];

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { CgroupLayout } from "../../../../packages/daemon/src/drivers/container/cgroup-layout.ts";
-import { ociConfig } from "../../../../packages/daemon/src/drivers/container/oci-config.ts";
+import type { CgroupLayout } from "../../../../packages/daemon/src/drivers/linux/cgroup-layout.ts";
+import { ociConfig } from "../../../../packages/daemon/src/drivers/linux/oci-config.ts";
 import type { RawSetup } from "./raw-calls.ts";
 
 export interface RawConfigInput {

@@ -4,13 +4,10 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import type { CgroupLayout } from "../../../../packages/daemon/src/drivers/container/cgroup-layout.ts";
+import type { CgroupLayout } from "../../../../packages/daemon/src/drivers/linux/cgroup-layout.ts";
 import { openDisk } from "../../../../packages/daemon/src/drivers/container/instance-disk.ts";
-import {
-  fillBootFolder,
-  freshFolder,
-  linkDisk,
-} from "../../../../packages/daemon/src/drivers/container/machine-folder.ts";
+import { fillBootFolder, linkDisk } from "../../../../packages/daemon/src/drivers/container/machine-folder.ts";
+import { freshFolder } from "../../../../packages/daemon/src/drivers/linux/fresh-folder.ts";
 import type { RuntimeName } from "../../../../packages/daemon/src/drivers/container/oci-runtime.ts";
 import { firstByte } from "../first-byte.ts";
 import { timed } from "../sampling.ts";

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import type { CgroupLayout } from "../../../../packages/daemon/src/drivers/container/cgroup-layout.ts";
-import { detectCgroupLayout } from "../../../../packages/daemon/src/drivers/container/cgroup-layout.ts";
+import type { CgroupLayout } from "../../../../packages/daemon/src/drivers/linux/cgroup-layout.ts";
+import { detectCgroupLayout } from "../../../../packages/daemon/src/drivers/linux/cgroup-layout.ts";
 import type { RuntimeName } from "../../../../packages/daemon/src/drivers/container/oci-runtime.ts";
 import type { RawCalls, RawSetup } from "./raw-calls.ts";
 import { RawContainer } from "./raw-container.ts";

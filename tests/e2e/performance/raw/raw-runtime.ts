@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { detectCgroupLayout, isHybrid } from "../../../../packages/daemon/src/drivers/container/cgroup-layout.ts";
+import { detectCgroupLayout, isHybrid } from "../../../../packages/daemon/src/drivers/linux/cgroup-layout.ts";
 import type { RawCalls, RawReply, RawSetup } from "./raw-calls.ts";
 
 const HOST = fileURLToPath(new URL("./raw-host.ts", import.meta.url));

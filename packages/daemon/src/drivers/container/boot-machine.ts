@@ -3,23 +3,25 @@ import { join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
 import type { MachineSpec } from "../../core/driver.ts";
 import { runBootScript, type BootOutput } from "./boot-process.ts";
-import { isHybrid, type CgroupLayout, type MemoryLimits } from "./cgroup-layout.ts";
+import { isHybrid, type CgroupLayout, type MemoryLimits } from "../linux/cgroup-layout.ts";
 import { ContainerMachine } from "./container-machine.ts";
-import { probeHarness } from "./harness-probe.ts";
-import { listenForHarness, type ListeningSocket } from "./harness-socket.ts";
-import { diskImageBytes } from "./disk-image.ts";
-import { imageUser } from "./image-user.ts";
-import { imagePath, openDisk, type InstanceDisk } from "./instance-disk.ts";
-import { fillBootFolder, freshFolder, linkDisk } from "./machine-folder.ts";
-import type { BootPlace } from "./machine-places.ts";
+import { probeHarness } from "../linux/harness-probe.ts";
+import { listenForHarness, type ListeningSocket } from "../linux/harness-socket.ts";
+import { diskImageBytes, imagePath } from "../linux/disk-image.ts";
+import { imageUser } from "../linux/image-user.ts";
+import { openDisk, type InstanceDisk } from "./instance-disk.ts";
+import { freshFolder } from "../linux/fresh-folder.ts";
+import { fillBootFolder, linkDisk } from "./machine-folder.ts";
+import type { BootPlace } from "../linux/machine-places.ts";
 import type { MemoryReclaim } from "./memory-reclaim.ts";
-import { writeMachineRecord } from "./machine-record.ts";
-import type { AddressBlock } from "./network/address-block.ts";
-import { ociConfig } from "./oci-config.ts";
+import { writeMachineRecord } from "../linux/machine-record.ts";
+import type { AddressBlock } from "../linux/network/address-block.ts";
+import { ociConfig } from "../linux/oci-config.ts";
 import type { OciRuntime } from "./oci-runtime.ts";
-import { hostBootId, identifyProcess, type ProcessIdentity } from "./process-identity.ts";
+import { hostBootId, identifyProcess, type ProcessIdentity } from "../linux/process-identity.ts";
 import type { SpareDisk } from "./spare-disk.ts";
-import { workspaceOptions, type HostUser } from "./workspace-mount.ts";
+import type { HostUser } from "../linux/host-user.ts";
+import { workspaceOptions } from "./workspace-mount.ts";
 
 /** What is the same for every boot of a home. */
 export interface BootHost {

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { AegisError } from "@aegis/protocol/errors";
-import { BOOT_NAME, BOOT_SCRIPT } from "./boot-script.ts";
-import { diskFull, saysDiskFull } from "./disk-full.ts";
+import { BOOT_NAME } from "../linux/boot-leftovers.ts";
+import { BOOT_SCRIPT } from "./boot-script.ts";
+import { diskFull, saysDiskFull } from "../linux/disk-full.ts";
 
 export interface BootArguments {
   folder: string;

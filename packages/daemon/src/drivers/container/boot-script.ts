@@ -1,8 +1,5 @@
 import { ATTACH_DISK } from "./attach-disk.ts";
 
-/** What the script calls itself: so a later daemon finds one that its own has left. */
-export const BOOT_NAME = "aegis-boot";
-
 /**
  * Boots a container inside a mount namespace of its own, so the overlay mount lives exactly as long as the container
  * and no crash can leak one. Constant: everything that varies comes as an argument.

@@ -9,25 +9,24 @@ import type {
   NetworkRefusal,
 } from "../../core/driver.ts";
 import { bootMachine, socketPath, type BootHost } from "./boot-machine.ts";
-import { Cgroup } from "./cgroup.ts";
+import { Cgroup } from "../linux/cgroup.ts";
 import { ContainerMachine } from "./container-machine.ts";
-import { diskFull } from "./disk-full.ts";
-import { diskImageBytes } from "./disk-image.ts";
-import { DnsForwarder } from "./dns/dns-forwarder.ts";
-import { UpstreamResolvers } from "./dns/upstream-resolvers.ts";
+import { diskFull } from "../linux/disk-full.ts";
+import { diskImageBytes, imagePath } from "../linux/disk-image.ts";
+import { DnsForwarder } from "../linux/dns/dns-forwarder.ts";
+import { UpstreamResolvers } from "../linux/dns/upstream-resolvers.ts";
 import { prepareHost } from "./host-preparation.ts";
-import { MAX_SOCKET_PATH } from "./harness-socket.ts";
+import { MAX_SOCKET_PATH } from "../linux/harness-socket.ts";
 import { whyNoDiskImages } from "./disk-image-probe.ts";
-import { imagePath } from "./instance-disk.ts";
-import { hostBootId } from "./process-identity.ts";
-import { MachinePlaces } from "./machine-places.ts";
+import { hostBootId } from "../linux/process-identity.ts";
+import { MachinePlaces } from "../linux/machine-places.ts";
 import { MemoryReclaim } from "./memory-reclaim.ts";
-import { HostNetwork } from "./network/host-network.ts";
+import { HostNetwork } from "../linux/network/host-network.ts";
 import type { RuntimeName } from "./oci-runtime.ts";
 import { SpareDisk } from "./spare-disk.ts";
 import { readSwapSpace } from "./swap-space.ts";
-import { runCommand } from "./run-command.ts";
-import type { HostUser } from "./workspace-mount.ts";
+import { runCommand } from "../linux/run-command.ts";
+import type { HostUser } from "../linux/host-user.ts";
 
 export interface ContainerDriverOptions {
   /** `~/.aegis` */

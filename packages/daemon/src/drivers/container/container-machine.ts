@@ -2,10 +2,10 @@ import { setTimeout } from "node:timers/promises";
 import type { Duplex } from "node:stream";
 import type { InstanceStats } from "@aegis/protocol/instance";
 import type { Machine, MachineExit, ReclaimOutcome } from "../../core/driver.ts";
-import type { Cgroup } from "./cgroup.ts";
-import { ExitWatch } from "./exit-watch.ts";
-import { dialHarness } from "./harness-socket.ts";
-import type { MachineRecord } from "./machine-record.ts";
+import type { Cgroup } from "../linux/cgroup.ts";
+import { ExitWatch } from "../linux/exit-watch.ts";
+import { dialHarness } from "../linux/harness-socket.ts";
+import type { MachineRecord } from "../linux/machine-record.ts";
 
 export interface ContainerMachineParts {
   record: MachineRecord;

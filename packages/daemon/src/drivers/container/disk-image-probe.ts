@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
 import { ATTACH_DISK } from "./attach-disk.ts";
 import { openDisk } from "./instance-disk.ts";
-import { runCommand } from "./run-command.ts";
+import { runCommand } from "../linux/run-command.ts";
 
 const PROBE_MB = 64;
 const SCRIPT = `

@@ -1,7 +1,13 @@
 import { chmod, mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
-import { detectCgroupLayout, exists, memoryLimits, type CgroupLayout, type MemoryLimits } from "./cgroup-layout.ts";
+import {
+  detectCgroupLayout,
+  exists,
+  memoryLimits,
+  type CgroupLayout,
+  type MemoryLimits,
+} from "../linux/cgroup-layout.ts";
 import { findRuntime, type OciRuntime, type RuntimeName } from "./oci-runtime.ts";
 
 export interface PreparedHost {

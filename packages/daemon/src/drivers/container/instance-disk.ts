@@ -1,8 +1,8 @@
 import { lchown, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { exists } from "./cgroup-layout.ts";
-import { fitDiskImage, makeDiskImage } from "./disk-image.ts";
-import { FIRST_HOST_ID } from "./oci-config.ts";
+import { exists } from "../linux/cgroup-layout.ts";
+import { fitDiskImage, imagePath, makeDiskImage } from "../linux/disk-image.ts";
+import { FIRST_HOST_ID } from "../linux/oci-config.ts";
 import type { SpareDisk } from "./spare-disk.ts";
 
 /** Where a boot mounts the image, in its own folder. */
@@ -24,8 +24,6 @@ export interface DiskWish {
   /** where an image may be ready made */
   spare?: Pick<SpareDisk, "take">;
 }
-
-export const imagePath = (folder: string): string => join(folder, "image.ext4");
 
 /**
  * Makes the writable layer of an instance, kept from boot to boot, if it is not there yet: an image of a bounded size.

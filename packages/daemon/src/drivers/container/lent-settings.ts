@@ -2,7 +2,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import Type from "typebox";
 import { Check } from "typebox/value";
-import { errorCode, type MemoryGroup } from "./memory-group.ts";
+import { errorCode, type MemoryGroup } from "../linux/memory-group.ts";
 
 const FILE = "reclaim.json";
 const Settings = Type.Record(Type.String(), Type.String());

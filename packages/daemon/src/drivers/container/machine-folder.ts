@@ -1,4 +1,4 @@
-import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { InstanceDisk } from "./instance-disk.ts";
 
@@ -31,10 +31,4 @@ export async function fillBootFolder(folder: string, files: BootFiles): Promise<
 export async function linkDisk(folder: string, { upper, work }: InstanceDisk): Promise<void> {
   await symlink(upper, join(folder, "upper"));
   await symlink(work, join(folder, "work"));
-}
-
-/** An older boot's leavings go first: its machine is dead, or the caller would not boot another. */
-export async function freshFolder(folder: string): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder, { recursive: true, mode: 0o711 });
 }

@@ -1,4 +1,4 @@
-import { errorCode, type MemoryGroup } from "./memory-group.ts";
+import { errorCode, type MemoryGroup } from "../linux/memory-group.ts";
 
 /** One way to make the kernel swap out what a group holds. */
 export interface MemoryPress {

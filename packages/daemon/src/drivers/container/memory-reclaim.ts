@@ -1,7 +1,7 @@
 import { SerialQueue } from "../../core/serial-queue.ts";
 import type { ReclaimOutcome } from "../../core/driver.ts";
 import { LentSettings } from "./lent-settings.ts";
-import { errorCode, type MemoryGroup } from "./memory-group.ts";
+import { errorCode, type MemoryGroup } from "../linux/memory-group.ts";
 import { memoryPress, type MemoryPress } from "./memory-press.ts";
 import type { SwapSpace } from "./swap-space.ts";
 

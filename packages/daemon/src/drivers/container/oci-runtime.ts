@@ -1,5 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
-import { runCommand } from "./run-command.ts";
+import { runCommand } from "../linux/run-command.ts";
 
 export type RuntimeName = "crun" | "runc";
 

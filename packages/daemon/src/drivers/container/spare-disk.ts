@@ -1,7 +1,7 @@
 import { renameSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeDiskImage } from "./disk-image.ts";
+import { makeDiskImage } from "../linux/disk-image.ts";
 
 /** A boot that has just ended is followed by its workload's start, which comes first. */
 const PREPARE_AFTER_MS = 300;

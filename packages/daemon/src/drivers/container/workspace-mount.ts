@@ -1,12 +1,8 @@
 import { AegisError } from "@aegis/protocol/errors";
-import { FIRST_HOST_ID, ID_COUNT } from "./oci-config.ts";
-import type { ProcessUser } from "./image-user.ts";
+import { FIRST_HOST_ID, ID_COUNT } from "../linux/oci-config.ts";
+import type { HostUser } from "../linux/host-user.ts";
+import type { ProcessUser } from "../linux/image-user.ts";
 import type { OciRuntime } from "./oci-runtime.ts";
-
-export interface HostUser {
-  uid: number;
-  gid: number;
-}
 
 /** `first id in the file system - first id of the host - how many`, joined by `#` */
 function mapping(ownerId: number, processId: number): string {

@@ -2,14 +2,14 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { parseCgroupMounts } from "../../../src/drivers/container/cgroup-layout.ts";
-import { parseResolvConf } from "../../../src/drivers/container/dns/upstream-resolvers.ts";
-import { imageUser } from "../../../src/drivers/container/image-user.ts";
-import { readMachineRecord, writeMachineRecord } from "../../../src/drivers/container/machine-record.ts";
-import { ociConfig, type OciConfigInput } from "../../../src/drivers/container/oci-config.ts";
-import { identifyProcess, isAlive } from "../../../src/drivers/container/process-identity.ts";
-import { seccompProfile } from "../../../src/drivers/container/seccomp-profile.ts";
-import { allowedSyscalls, refusedSyscalls } from "../../../src/drivers/container/syscalls.ts";
+import { parseCgroupMounts } from "../../../src/drivers/linux/cgroup-layout.ts";
+import { parseResolvConf } from "../../../src/drivers/linux/dns/upstream-resolvers.ts";
+import { imageUser } from "../../../src/drivers/linux/image-user.ts";
+import { readMachineRecord, writeMachineRecord } from "../../../src/drivers/linux/machine-record.ts";
+import { ociConfig, type OciConfigInput } from "../../../src/drivers/linux/oci-config.ts";
+import { identifyProcess, isAlive } from "../../../src/drivers/linux/process-identity.ts";
+import { seccompProfile } from "../../../src/drivers/linux/seccomp-profile.ts";
+import { allowedSyscalls, refusedSyscalls } from "../../../src/drivers/linux/syscalls.ts";
 import { workspaceOptions } from "../../../src/drivers/container/workspace-mount.ts";
 
 let folder: string;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { parseBoundNameServers } from "../../../src/drivers/container/network/bound-name-servers.ts";
+import { parseBoundNameServers } from "../../../src/drivers/linux/network/bound-name-servers.ts";
 
 it("finds the addresses whose UDP port 53 is taken", () => {
   const text = `   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops

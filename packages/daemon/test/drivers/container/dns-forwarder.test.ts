@@ -3,8 +3,8 @@ import { createSocket } from "node:dgram";
 import { connect } from "node:net";
 import { decode, encode, streamDecode, streamEncode, type Packet } from "dns-packet";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { DnsForwarder, type DnsForwarderOptions } from "../../../src/drivers/container/dns/dns-forwarder.ts";
-import type { ResolverAddress } from "../../../src/drivers/container/dns/dns-upstream.ts";
+import { DnsForwarder, type DnsForwarderOptions } from "../../../src/drivers/linux/dns/dns-forwarder.ts";
+import type { ResolverAddress } from "../../../src/drivers/linux/dns/dns-upstream.ts";
 import { TestResolver } from "./test-resolver.ts";
 
 const LOOPBACK = "127.0.0.1";

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { MemoryFolder } from "../../../src/drivers/container/memory-group.ts";
+import { MemoryFolder } from "../../../src/drivers/linux/memory-group.ts";
 
 const V1_USAGE = "memory.usage_in_bytes";
 const V2_USAGE = "memory.current";

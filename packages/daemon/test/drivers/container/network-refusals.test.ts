@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { NetworkRefusal } from "../../../src/core/driver.ts";
-import type { LinkOwner } from "../../../src/drivers/container/network/instance-link.ts";
-import { parseSet } from "../../../src/drivers/container/network/nft-set.ts";
-import { RefusalReports } from "../../../src/drivers/container/network/refusal-reports.ts";
-import { parseReceived } from "../../../src/drivers/container/network/refusal-watch.ts";
+import type { LinkOwner } from "../../../src/drivers/linux/network/instance-link.ts";
+import { parseSet } from "../../../src/drivers/linux/network/nft-set.ts";
+import { RefusalReports } from "../../../src/drivers/linux/network/refusal-reports.ts";
+import { parseReceived } from "../../../src/drivers/linux/network/refusal-watch.ts";
 
 const owner = (instanceId: string): LinkOwner => ({ instanceId, boot: 1, network: { mode: "none" } });
 const refusal = (destination: string) => ({ destination, protocol: "tcp" as const, reason: "no" });

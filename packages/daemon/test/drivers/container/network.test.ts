@@ -2,11 +2,11 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { AddressBlock, blockCount, parseSubnet } from "../../../src/drivers/container/network/address-block.ts";
-import { BlockClaims } from "../../../src/drivers/container/network/block-claim.ts";
-import { parseNeighbours } from "../../../src/drivers/container/network/host-routes.ts";
+import { AddressBlock, blockCount, parseSubnet } from "../../../src/drivers/linux/network/address-block.ts";
+import { BlockClaims } from "../../../src/drivers/linux/network/block-claim.ts";
+import { parseNeighbours } from "../../../src/drivers/linux/network/host-routes.ts";
 import { formatIpv4, overlaps, parseIpv4, parseIpv4Network } from "@aegis/protocol/ipv4";
-import { neighbourRules, nftRules } from "../../../src/drivers/container/network/nft-rules.ts";
+import { neighbourRules, nftRules } from "../../../src/drivers/linux/network/nft-rules.ts";
 
 describe("IPv4", () => {
   it("reads and writes addresses", () => {

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { AegisError } from "@aegis/protocol/errors";
 import { endBoots } from "./boot-leftovers.ts";
-import { BOOT_NAME } from "./boot-script.ts";
 import type { Cgroup } from "./cgroup.ts";
 import { readMachineRecord, type MachineRecord } from "./machine-record.ts";
 import type { HostNetwork } from "./network/host-network.ts";
@@ -58,7 +57,7 @@ export class MachinePlaces {
 
   /** What an earlier daemon left: machines that run are returned, remains of others removed. */
   async findLeft(isKnown: (instanceId: string) => boolean): Promise<FoundMachine[]> {
-    await endBoots(BOOT_NAME, this.#runFolder);
+    await endBoots(this.#runFolder);
     const names = new Set([...(await readdir(this.#runFolder).catch(() => [])), ...(await this.#group.children())]);
     const found: FoundMachine[] = [];
     for (const name of names) {

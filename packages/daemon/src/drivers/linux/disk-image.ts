@@ -19,6 +19,9 @@ const STATE_ERROR = 0x2;
 const CHECK_MS = 600_000;
 const CHECKED = [0, 1, 2];
 
+/** Where the image of a disk is in the disk's folder. */
+export const imagePath = (folder: string): string => join(folder, "image.ext4");
+
 /**
  * Makes a sparse file with an empty ext4 in it that holds the layers of an overlay. The file appears whole or not at all.
  * With a journal, so that a power cut needs no check; without anything that is written ahead of use.

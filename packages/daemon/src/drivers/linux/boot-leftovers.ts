@@ -3,18 +3,20 @@ import { readdir } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
 import { identifyProcess, isAlive, type ProcessIdentity } from "./process-identity.ts";
 
+/** What a boot script calls itself: so a later daemon finds one that its own has left. */
+export const BOOT_NAME = "aegis-boot";
+
 const LOOK_MS = 5;
 
 /**
  * Ends boots that the last daemon had begun: nobody waits for them any more, and one that went on would come up beside
  * the next boot of its instance.
- * @param name the boot script's name for itself
  */
-export async function endBoots(name: string, runFolder: string): Promise<void> {
+export async function endBoots(runFolder: string): Promise<void> {
   const found: ProcessIdentity[] = [];
   for (const pid of (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number)) {
     const words = commandLine(pid);
-    const at = words.indexOf(name);
+    const at = words.indexOf(BOOT_NAME);
     if (at === -1 || words[at + 1]?.startsWith(`${runFolder}/`) !== true) continue;
     const identity = await identifyProcess(pid);
     // Each boot leads a group of its own, so what it has started ends with it.

@@ -42,6 +42,7 @@ function powerOf(state: InstanceState): BotPower {
     case "starting":
       return "waking";
     case "paused":
+    case "hibernated":
     case "stopped":
     case "failed":
       return "asleep";

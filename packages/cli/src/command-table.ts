@@ -67,6 +67,11 @@ export const entries: Entry[] = [
       },
       { name: "revoke", summary: "take all of that away", load: () => import("./commands/instance-revoke.ts") },
       { name: "pause", summary: "freeze, memory kept", load: () => import("./commands/instance-pause.ts") },
+      {
+        name: "hibernate",
+        summary: "freeze, memory written to disk",
+        load: () => import("./commands/instance-hibernate.ts"),
+      },
       { name: "resume", summary: "go on after a pause", load: () => import("./commands/instance-resume.ts") },
       {
         name: "expose",

@@ -15,6 +15,7 @@ Instances
   instance list | info NAME                  what there is
   instance stop | restart NAME               a stopped one wakes on a connection
   instance pause | resume | disable NAME     freeze; go on; stop for good
+  instance hibernate NAME                    freeze, memory on disk
   instance set NAME --idle-timeout 5m        when it sleeps and starts again
   instance expose NAME [PUBLIC:]PORT         a public port; unexpose NAME PORT
   instance delete NAME | prune               remove one; remove old ones

@@ -14,6 +14,7 @@ export const anInstance = (fields: Partial<InstanceView> = {}): InstanceView => 
   idle_policy: "default",
   pause_after_idle_s: 60,
   stop_after_paused_s: 300,
+  hibernate: true,
   restart: "no",
   restart_at: null,
   wake_at: null,

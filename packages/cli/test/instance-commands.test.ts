@@ -136,7 +136,7 @@ describe("instance list and info", () => {
       "out of memory",
       "137",
       "sh -c 'echo hi'",
-      "pauses after 1 min, stops 5 min later",
+      "pauses after 1 min, hibernates or stops 5 min later",
       "http://127.0.0.1:8080 -> 80",
       "4.8 MB, 1.5 s of CPU",
       "only api.example.com:443, *.example.org",

@@ -127,6 +127,7 @@ interface State {
   logs: Logs;
   previewStore: PreviewStore;
   previewKey: () => Buffer;
+  snapshotKey: () => Buffer;
 }
 
 /** What is on disk. Taking the lock of the home comes first. */
@@ -155,7 +156,21 @@ function openState({ home, owner, log }: DaemonParts, opened: AsyncDisposableSta
   opened.defer(() => logs.flush());
   const previewStore = new PreviewTable(database);
   const previewKey = () => keyring.key.derive("previews");
-  return { store, audit, auditLog, events, keyring, tokens, secrets, usage, logs, previewStore, previewKey };
+  const snapshotKey = () => keyring.key.derive("snapshots");
+  return {
+    store,
+    audit,
+    auditLog,
+    events,
+    keyring,
+    tokens,
+    secrets,
+    usage,
+    logs,
+    previewStore,
+    previewKey,
+    snapshotKey,
+  };
 }
 
 /** The instances with all that comes to them from outside and from inside. */
@@ -169,6 +184,7 @@ function makeInstances(
     secrets,
     usage,
     logs,
+    snapshotKey,
     previews,
     quota,
   }: State & PreviewParts & { quota: ConnectionQuota },
@@ -199,6 +215,7 @@ function makeInstances(
       harness: new StreamHarness(),
       workspaces,
       tokens,
+      snapshotKey,
       onReverseStream: (instance, request, stream) => {
         if (request.kind === "guest_api") return guestApi.accept(stream, instance);
         const known = instance.record.spec.bindings.some(({ name }) => name === request.binding);
@@ -238,7 +255,7 @@ function closer(opened: AsyncDisposableStack, instances: Instances): Closer {
 }
 
 function countStates(instances: Instances): DaemonStatus["instances"] {
-  const counts = { running: 0, starting: 0, paused: 0, stopped: 0, failed: 0 };
+  const counts = { running: 0, starting: 0, paused: 0, hibernated: 0, stopped: 0, failed: 0 };
   for (const { state } of instances.list()) counts[state] += 1;
   return counts;
 }

@@ -11,6 +11,7 @@ export const AUDIT_ACTIONS = [
   "instance.restart",
   "instance.disable",
   "instance.pause",
+  "instance.hibernate",
   "instance.resume",
   "instance.replace",
   "instance.update",

@@ -4,9 +4,12 @@ import { Capabilities } from "./capability.ts";
 import { HANDLE_PATTERN } from "./name-patterns.ts";
 import { NetworkPolicy } from "./network.ts";
 
-/** `stopped -> starting -> running -> paused -> (running | stopped)`; `failed` says why in `failure`. */
-export const InstanceState = Type.Enum(["starting", "running", "paused", "stopped", "failed"]);
-export type InstanceState = "starting" | "running" | "paused" | "stopped" | "failed";
+/**
+ * `stopped -> starting -> running -> paused -> (running | hibernated | stopped)`, `hibernated -> starting`; `failed` says why in
+ * `failure`. Hibernated: its memory is on disk, and it goes on from there.
+ */
+export const InstanceState = Type.Enum(["starting", "running", "paused", "hibernated", "stopped", "failed"]);
+export type InstanceState = "starting" | "running" | "paused" | "hibernated" | "stopped" | "failed";
 
 export const IdlePolicy = Type.Enum(["default", "leases_only"]);
 export type IdlePolicy = "default" | "leases_only";
@@ -95,6 +98,8 @@ const specFields = {
   idle_policy: Type.Optional(IdlePolicy),
   pause_after_idle_s: Type.Optional(Seconds),
   stop_after_paused_s: Type.Optional(Seconds),
+  /** whether it is hibernated then instead of stopped, where the driver can */
+  hibernate: Type.Optional(Type.Boolean()),
   restart: Type.Optional(RestartPolicy),
   /** when it is over the instance is stopped for good: nothing starts it again */
   lifetime_s: Type.Optional(Lifetime),
@@ -135,6 +140,7 @@ export const UpdateInstance = Type.Object(
     idle_policy: Type.Optional(IdlePolicy),
     pause_after_idle_s: Type.Optional(Seconds),
     stop_after_paused_s: Type.Optional(Seconds),
+    hibernate: Type.Optional(Type.Boolean()),
     restart: Type.Optional(RestartPolicy),
     lifetime_s: Type.Optional(Lifetime),
     orphans: Type.Optional(OrphanPolicy),
@@ -146,7 +152,7 @@ export const UpdateInstance = Type.Object(
 );
 export type UpdateInstance = Static<typeof UpdateInstance>;
 
-/** Body of `POST .../pause`. With `force` the workload's pause hook has no say. */
+/** Body of `POST .../pause` and `.../hibernate`. With `force` the workload's pause hook has no say. */
 export const PauseRequest = Type.Object({ force: Type.Optional(Type.Boolean()) }, { additionalProperties: false });
 export type PauseRequest = Static<typeof PauseRequest>;
 
@@ -246,6 +252,7 @@ export const InstanceView = Type.Object({
   idle_policy: IdlePolicy,
   pause_after_idle_s: Nullable(Type.Number()),
   stop_after_paused_s: Nullable(Type.Number()),
+  hibernate: Type.Boolean(),
   restart: RestartPolicy,
   /** when the restart policy starts it again; null when it does not */
   restart_at: Nullable(Type.String()),
@@ -320,12 +327,6 @@ export interface LogLine {
   line: string;
 }
 
-export const PutSecret = Type.Object(
-  { value: Type.String({ minLength: 1, maxLength: 65536 }) },
-  { additionalProperties: false },
-);
-export type PutSecret = Static<typeof PutSecret>;
-
 /** `GET /v1/status` */
 export interface DaemonStatus {
   status: "running";
@@ -359,11 +360,6 @@ export interface DiskStatus {
 }
 
 /** `POST /v1/secrets/rotate-key` */
-export interface KeyRotated {
-  /** how many are sealed with the new key */
-  secrets: number;
-}
-
 /** Whether the audit log takes everything. */
 export interface AuditHealth {
   last_seq: number;

@@ -102,6 +102,12 @@ export class InstancesApi {
     return this.#post(id, "disable");
   }
 
+  /** From running or paused to disk. @param force without asking the workload, when it has a pause hook */
+  async hibernate(id: string, { force = false }: PauseRequest = {}): Promise<void> {
+    if (!force) return this.#post(id, "hibernate");
+    await this.#http.json({ method: "POST", path: pathOf(id, "hibernate"), body: { force } });
+  }
+
   /** @param force without asking the workload, when it has a pause hook */
   async pause(id: string, { force = false }: PauseRequest = {}): Promise<void> {
     if (!force) return this.#post(id, "pause");

@@ -1,4 +1,4 @@
-import type { KeyRotated } from "@aegis/protocol/instance";
+import type { KeyRotated } from "@aegis/protocol/secret";
 import type { UnixHttp } from "./unix-http.ts";
 
 /** Secrets go in and never come out: only their names are ever listed. */

@@ -42,11 +42,14 @@ describe("calls", () => {
     ]);
   });
 
-  it.each(["start", "stop", "restart", "disable", "pause", "resume"] as const)("posts %s", async (verb) => {
-    daemon.routes[`POST /v1/instances/a b/${verb}`] = () => ({ body: {} });
-    await daemon.client.instances[verb]("a b");
-    expect(daemon.calls).toHaveLength(1);
-  });
+  it.each(["start", "stop", "restart", "disable", "pause", "hibernate", "resume"] as const)(
+    "posts %s",
+    async (verb) => {
+      daemon.routes[`POST /v1/instances/a b/${verb}`] = () => ({ body: {} });
+      await daemon.client.instances[verb]("a b");
+      expect(daemon.calls).toHaveLength(1);
+    },
+  );
 
   it("names images whose references have slashes", async () => {
     daemon.routes["DELETE /v1/images/reg:5000/a/b@sha256:00"] = () => ({});

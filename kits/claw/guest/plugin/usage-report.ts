@@ -30,7 +30,7 @@ function workLine(work: WorkRecord, view: InstanceView, price: LlmConfig["price"
     `${work.handle}: ${durationText(work.seconds ?? (Date.now() - Date.parse(work.started_at)) / 1000)}`,
     ...(usage === null || usage.requests === 0 ? [] : [usageText(usage, price)]),
     stats === null
-      ? `${state}, no memory`
+      ? `${state === "hibernated" ? "asleep" : state}, no memory`
       : `${state === "paused" ? "asleep" : "awake"}, ${memoryText(stats, memory_mb)}`,
   ].join(", ");
 }

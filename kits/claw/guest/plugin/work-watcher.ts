@@ -169,7 +169,7 @@ const lastWords = (output: readonly string[]): string =>
     : `It ended with exit code 0 and these last lines:\n${output.join("\n")}`;
 
 export const isAlive = ({ state }: Pick<InstanceView, "state">): boolean =>
-  state === "starting" || state === "running" || state === "paused";
+  state === "starting" || state === "running" || state === "paused" || state === "hibernated";
 
 const wasStopped = (instance: InstanceView, code: number | null): boolean =>
   code === TERMINATED || (instance.state === "stopped" && (code === null || code === 137));

@@ -68,6 +68,7 @@ function botFinding(bot: InstanceView | null, holder: UpHolder | null): Finding 
     case "starting":
       return good("bot", "is starting");
     case "paused":
+    case "hibernated":
       return good("bot", "sleeps, and wakes on a message");
     case "stopped":
       return holder === null

@@ -3,7 +3,7 @@ import type { InstanceState } from "@aegis/protocol/instance";
 import type { Register } from "../command-table.ts";
 import { instanceTable } from "../render/instance-text.ts";
 
-const STATES = ["starting", "running", "paused", "stopped", "failed"] as const satisfies InstanceState[];
+const STATES = ["starting", "running", "paused", "hibernated", "stopped", "failed"] as const satisfies InstanceState[];
 
 export const register: Register = (command, cli) => {
   command

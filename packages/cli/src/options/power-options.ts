@@ -9,6 +9,7 @@ export interface PowerOptions {
   /** seconds, infinite for never */
   idleTimeout?: number;
   stopAfter?: number;
+  hibernate?: boolean;
   idlePolicy?: IdlePolicy;
   restart?: RestartPolicy;
   pauseHook?: HookCall | "none";
@@ -27,6 +28,8 @@ export const addPowerOptions = (command: Command): Command =>
   command
     .option("--idle-timeout <time>", "pause after so long without activity, or never (default 60s)", duration)
     .option("--stop-after <time>", "stop after so long in pause, or never (default 5m)", duration)
+    .option("--hibernate", "then write its memory to disk instead, where the driver can (default)")
+    .option("--no-hibernate", "then stop it, whatever the driver can")
     .option(
       "--idle-policy <policy>",
       "default, or leases_only: what goes on inside does not count",
@@ -51,6 +54,7 @@ export function powerFields(options: PowerOptions): UpdateInstance {
   const fields: UpdateInstance = {};
   if (options.idleTimeout !== undefined) fields.pause_after_idle_s = secondsOrNever(options.idleTimeout);
   if (options.stopAfter !== undefined) fields.stop_after_paused_s = secondsOrNever(options.stopAfter);
+  if (options.hibernate !== undefined) fields.hibernate = options.hibernate;
   if (options.idlePolicy !== undefined) fields.idle_policy = options.idlePolicy;
   if (options.restart !== undefined) fields.restart = options.restart;
   if (options.lifetime !== undefined) fields.lifetime_s = secondsOrNever(Math.ceil(options.lifetime));

@@ -18,6 +18,8 @@ function stateText(instance: InstanceView, palette: Palette): string {
       return palette.yellow("starting");
     case "paused":
       return palette.blue("paused");
+    case "hibernated":
+      return palette.blue("hibernated");
     case "stopped":
       return palette.dim("stopped");
     case "failed":
@@ -91,8 +93,9 @@ export function powerText(one: InstanceView): string {
     one.restart === "no" ? "" : `; restarts ${one.restart === "always" ? "always" : "on failure"}`,
   ].join("");
   if (one.pause_after_idle_s === null) return `never pauses${policy}`;
+  const end = one.hibernate ? "hibernates or stops" : "stops";
   const stop =
-    one.stop_after_paused_s === null ? "never stops" : `stops ${humanDuration(one.stop_after_paused_s)} later`;
+    one.stop_after_paused_s === null ? "never stops" : `${end} ${humanDuration(one.stop_after_paused_s)} later`;
   return `pauses after ${humanDuration(one.pause_after_idle_s)}, ${stop}${policy}`;
 }
 

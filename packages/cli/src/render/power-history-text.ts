@@ -13,6 +13,7 @@ export function powerHistoryText(entries: PowerEntry[], now: number): string | n
 }
 
 function verbOf({ state, reason }: PowerEntry, before: PowerEntry | undefined): string {
+  if (before?.state === "hibernated" && state === "starting") return "waking";
   if (state !== "running" || before === undefined) return state;
   if (before.state === "paused") return "woken";
   return reason.startsWith("pause postponed") ? "still running" : state;

@@ -5,13 +5,12 @@ import { AegisError } from "@aegis/protocol/errors";
 import type { HarnessObserver, ReverseStream } from "./harness.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import { LogIntake } from "./log-intake.ts";
-import type { Logs } from "./logs.ts";
+import type { LogPosition, Logs } from "./logs.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
 
 export interface BootObserverParts {
   boot: number;
-  /** log lines up to this number are on disk already */
-  savedBefore: number;
+  log: LogPosition;
   journal: InstanceJournal;
   logs: Logs;
   tokens: TokenIssuer;
@@ -27,13 +26,13 @@ export interface BootObserverParts {
 
 /** Listens to the harness of one boot, and to no other: what a boot that is over still says counts for nothing. */
 export function bootObserver(parts: BootObserverParts): HarnessObserver {
-  const { boot, savedBefore, journal, logs, tokens } = parts;
+  const { boot, log, journal, logs, tokens } = parts;
   const { id } = journal.record;
   const intake = new LogIntake({
     logs,
     instanceId: id,
-    boot,
-    savedBefore,
+    boot: log.boot,
+    savedBefore: log.seq,
     onGap: (lines) => journal.say(`${lines} lines were dropped because nobody took them in time`),
     acknowledge: parts.onLogSaved,
   });

@@ -3,7 +3,7 @@ import { AegisError } from "@aegis/protocol/errors";
 import { GUEST_API_PORT } from "@aegis/protocol/control";
 import { instanceActor } from "./audit.ts";
 import type { Audit } from "./audit.ts";
-import type { Driver, Machine } from "./driver.ts";
+import type { Driver, Machine, MachineSpec } from "./driver.ts";
 import type { Harness, HarnessLink, HarnessObserver } from "./harness.ts";
 import { checkContent } from "./image-rule.ts";
 import type { Image, Images, PullProgress } from "./images.ts";
@@ -26,7 +26,6 @@ export interface BootRequest {
   /** of the image that it had before, over which its disk lies; null before the first boot */
   imageDigest: string | null;
   boot: number;
-  token: string;
   /** as {@link Workspaces} take it */
   workspace: string | null;
   observer: HarnessObserver;
@@ -42,16 +41,40 @@ export interface Booted {
   link: HarnessLink;
 }
 
-/** From a stored spec to a running workload. */
-export async function bootInstance(deps: BootDeps, request: BootRequest): Promise<Booted> {
+/** From a stored spec to a running workload. @param token for its harness */
+export async function bootInstance(deps: BootDeps, request: BootRequest, token: string): Promise<Booted> {
+  const { record, boot, signal } = request;
+  const env = usedSecrets(deps, record, boot);
+  const { machine, image } = await makeMachine(deps, request, (spec) => deps.driver.create(spec, signal));
+  const link = await deps.harness.connect(machine, request.observer, signal);
+  await closedOnAbort(link, signal, link.run(runParams(record, token, image, env)));
+  return { machine, link };
+}
+
+/** A harness that never answers must not hold up whoever cancels the boot. */
+export async function closedOnAbort(link: HarnessLink, signal: AbortSignal, answer: Promise<unknown>): Promise<void> {
+  const cancel = (): void => link.close();
+  signal.addEventListener("abort", cancel, { once: true });
+  try {
+    await answer;
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+/** From a stored spec to a machine whose harness listens. @param make has the driver do it */
+export async function makeMachine(
+  deps: BootDeps,
+  request: BootRequest,
+  make: (spec: MachineSpec, signal: AbortSignal) => Promise<Machine>,
+): Promise<{ machine: Machine; image: Image }> {
   const { record, boot, signal } = request;
   if (record.spec.network.mode !== "open" && !deps.driver.features.filtersNetwork) throw cannotFilter(deps.driver.name);
-  const env = usedSecrets(deps, record, boot);
   const wanted = { ref: record.spec.image_ref, digest: request.imageDigest, onPull: request.onPull };
   const image = await deps.images.use(wanted, request.onImage, signal);
   if (image.digest !== request.imageDigest) checkContent(record.spec.image_ref, image);
   await using workspace = request.workspace === null ? null : await deps.workspaces.open(request.workspace);
-  const machine = await deps.driver.create(
+  const machine = await make(
     {
       instanceId: record.id,
       boot,
@@ -69,16 +92,7 @@ export async function bootInstance(deps: BootDeps, request: BootRequest): Promis
     signal,
   );
   request.onMachine(machine);
-  const link = await deps.harness.connect(machine, request.observer, signal);
-  // A harness that never answers must not hold up whoever cancels the boot.
-  const cancel = (): void => link.close();
-  signal.addEventListener("abort", cancel, { once: true });
-  try {
-    await link.run(runParams(request, image, env));
-  } finally {
-    signal.removeEventListener("abort", cancel);
-  }
-  return { machine, link };
+  return { machine, image };
 }
 
 function usedSecrets({ secrets, audit }: BootDeps, record: InstanceRecord, boot: number): Record<string, string> {
@@ -95,7 +109,7 @@ function usedSecrets({ secrets, audit }: BootDeps, record: InstanceRecord, boot:
   return env;
 }
 
-function runParams({ record, token }: BootRequest, image: Image, secrets: Record<string, string>): RunParams {
+function runParams(record: InstanceRecord, token: string, image: Image, secrets: Record<string, string>): RunParams {
   return {
     command: record.spec.command,
     env: { ...parseEnv(image.config.env), ...record.spec.env, ...secrets, AEGIS_INSTANCE_ID: record.id },

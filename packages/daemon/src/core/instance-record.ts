@@ -30,6 +30,8 @@ export interface InstanceSpec {
   idle_policy: IdlePolicy;
   pause_after_idle_s: number | null;
   stop_after_paused_s: number | null;
+  /** on disk instead of stopped after that, where the driver can */
+  hibernate: boolean;
   restart: RestartPolicy;
   /** from its creation; null: no end */
   lifetime_s: number | null;
@@ -70,6 +72,10 @@ export interface Observation {
   wanted: "running" | "paused" | "stopped";
   /** when the pause began that is going on; null when none is */
   pausedAt: string | null;
+  /** its memory may be on disk, to be taken up by the next boot: so from before it is written until that is used or dropped */
+  snapshot: boolean;
+  /** the boot in which the workload began that has been taken up since; null: in `boot` */
+  beganAs: number | null;
   /** the boot of the host in which `boot` was made: with a new one every machine is gone */
   hostBoot: string | null;
   /** when the restart policy starts it again; null when it does not */
@@ -95,6 +101,8 @@ export const newObservation = (now: string): Observation => ({
   failure: null,
   wanted: "stopped",
   pausedAt: null,
+  snapshot: false,
+  beganAs: null,
   hostBoot: null,
   restartAt: null,
   agreed: null,
@@ -110,15 +118,14 @@ export const nothingAhead = { restartAt: null, ...notWoken } as const;
 
 export const wakeOf = ({ wakeAt, bootAt }: Observation): WakeTimes => ({ wakeAt, bootAt });
 
-/** What a boot forgets of the one before. */
-export const freshBoot = {
-  ...nothingAhead,
-  exitCode: null,
-  failure: null,
-  stoppedAt: null,
-  pausedAt: null,
-  agreed: null,
-} as const;
+/** What a boot forgets of the one before that it goes on with: not what that one was promised when it went to sleep. */
+export const takenUpBoot = { restartAt: null, exitCode: null, failure: null, stoppedAt: null, pausedAt: null } as const;
+
+/** What a boot from the beginning forgets of the one before. */
+export const freshBoot = { ...takenUpBoot, ...nothingAhead, agreed: null, snapshot: false, beganAs: null } as const;
+
+/** The boot in which the workload began: its harness has numbered the lines of the log since then. */
+export const beganIn = ({ boot, beganAs }: Pick<Observation, "boot" | "beganAs">): number => beganAs ?? boot;
 
 /** It will start by itself, or wake. */
 export const isExpected = ({ restartAt, wakeAt }: Observation): boolean => restartAt !== null || wakeAt !== null;

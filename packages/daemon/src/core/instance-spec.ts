@@ -43,6 +43,7 @@ export function toSpec(
     idle_policy: body.idle_policy ?? "default",
     pause_after_idle_s: or(body.pause_after_idle_s, DEFAULT_PAUSE_AFTER_IDLE_S),
     stop_after_paused_s: or(body.stop_after_paused_s, DEFAULT_STOP_AFTER_PAUSED_S),
+    hibernate: body.hibernate ?? true,
     restart: body.restart ?? "no",
     lifetime_s: body.lifetime_s ?? null,
     orphans: body.orphans ?? "stop",

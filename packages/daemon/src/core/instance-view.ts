@@ -32,6 +32,7 @@ export function toInstanceView(parts: ViewParts): InstanceView {
     idle_policy: spec.idle_policy,
     pause_after_idle_s: spec.pause_after_idle_s,
     stop_after_paused_s: spec.stop_after_paused_s,
+    hibernate: spec.hibernate,
     restart: spec.restart,
     restart_at: observation.restartAt,
     wake_at: observation.wakeAt,

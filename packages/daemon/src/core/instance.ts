@@ -202,7 +202,12 @@ export class Instance {
     return this.#life.pause(force);
   }
 
-  /** @throws AegisError `wrong_state` unless running or paused */
+  /** As {@link FallingAsleep.hibernate}. */
+  hibernate(force = false): Promise<void> {
+    return this.#life.hibernate(force);
+  }
+
+  /** @throws AegisError `wrong_state` unless running, paused or hibernated */
   resume(): Promise<void> {
     return this.#life.resume();
   }
@@ -357,7 +362,7 @@ export class Instance {
     return this.#life.forget();
   }
 
-  /** After a daemon restart without a machine to adopt. @returns true when it is to be started again */
+  /** After a daemon restart without a machine to adopt; a hibernated one has none. @returns true when it is to be started again */
   settleWithoutMachine(): boolean {
     return this.#life.settleWithoutMachine();
   }

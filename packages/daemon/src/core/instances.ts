@@ -138,7 +138,7 @@ export class Instances {
     return this.#byId.get(idOrHandle) ?? [...this.#byId.values()].find(({ handle }) => handle === idOrHandle);
   }
 
-  /** Running, starting, paused, stopped, then disabled; oldest first. */
+  /** Running, starting, paused, hibernated, stopped, then disabled; oldest first. */
   list(filter: { state?: InstanceState; parentId?: string } = {}): Instance[] {
     return [...this.#byId.values()]
       .filter(({ state }) => filter.state === undefined || state === filter.state)
@@ -355,8 +355,8 @@ export class Instances {
 }
 
 function rank(instance: Instance): number {
-  if (!instance.record.enabled) return 5;
-  return { running: 0, starting: 1, paused: 2, stopped: 3, failed: 4 }[instance.state];
+  if (!instance.record.enabled) return 6;
+  return { running: 0, starting: 1, paused: 2, hibernated: 3, stopped: 4, failed: 5 }[instance.state];
 }
 
 const notFound = (idOrHandle: string) =>

@@ -1,4 +1,4 @@
-import type { KeyRotated } from "@aegis/protocol/instance";
+import type { KeyRotated } from "@aegis/protocol/secret";
 import type { Instances } from "./instances.ts";
 
 export interface KeyRotationParts {

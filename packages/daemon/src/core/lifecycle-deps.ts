@@ -8,6 +8,8 @@ import type { TokenIssuer } from "./token-issuer.ts";
 export interface LifecycleDeps extends BootDeps {
   logs: Logs;
   tokens: TokenIssuer;
+  /** seals what a hibernated machine leaves on disk; another one after a change of the home's key */
+  snapshotKey: () => Uint8Array;
   /** a process inside opened a stream to the Guest API or a binding, and its token was good */
   onStream: (request: HarnessNotifications["stream.open"], reverse: ReverseStream) => Promise<void>;
   warn: (message: string) => void;

@@ -5,25 +5,25 @@ import type { BootSession } from "./boot-session.ts";
 import type { Machine } from "./driver.ts";
 import { OUT_OF_MEMORY } from "./ending.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
-import { type InstanceRecord, wakeOf } from "./instance-record.ts";
+import type { InstanceRecord } from "./instance-record.ts";
 import type { LifecycleDeps } from "./lifecycle-deps.ts";
+import { FallingAsleep } from "./falling-asleep.ts";
 import { PauseConsent } from "./pause-consent.ts";
 import { RestartTimer } from "./restart-timer.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { STOP_GRACE_MS, Transitions } from "./transitions.ts";
 import { WakeRetry } from "./wake-retry.ts";
 import { WakeTimer } from "./wake-timer.ts";
-import { pauseRefused, wrongState } from "./wrong-state.ts";
+import { wrongState } from "./wrong-state.ts";
 
 /** @param signal aborts when the machine cannot be had: nobody waits for the result any more */
 export type ReachAct<T> = (session: BootSession, signal: AbortSignal) => Promise<T>;
 
-/** At the latest then a workload that was busy is asked again. */
-const LONGEST_POSTPONEMENT_MS = 60_000;
+const sleeps = (state: InstanceState): boolean => state === "paused" || state === "hibernated";
 const seconds = (value: number | null): number | null => (value === null ? null : value * 1000);
 
 /**
- * `stopped -> starting -> running -> paused -> (running | stopped)`, or `failed`. Every transition of an instance goes
+ * `stopped -> starting -> running -> paused -> (running | hibernated | stopped)`, `hibernated -> starting`, or `failed`. Every transition of an instance goes
  * through its queue here, so nothing races a pause with a wake.
  */
 export class Lifecycle {
@@ -33,7 +33,7 @@ export class Lifecycle {
   readonly #deps: LifecycleDeps;
   readonly #queue = new SerialQueue();
   readonly #transitions: Transitions;
-  readonly #consent: PauseConsent;
+  readonly #sleep: FallingAsleep;
   readonly #restarts = new RestartTimer(() => this.#restart());
   readonly #wakeTimer = new WakeTimer((wakeAt) => this.#onWakeTime(wakeAt));
   readonly #wakeRetry = new WakeRetry((reason) => this.wakePaused(reason));
@@ -44,8 +44,8 @@ export class Lifecycle {
   constructor(journal: InstanceJournal, deps: LifecycleDeps) {
     this.#journal = journal;
     this.#deps = deps;
-    this.activity = new ActivityTimer(() => this.#onIdle());
-    this.#consent = new PauseConsent(journal, deps.harness);
+    this.activity = new ActivityTimer(() => this.#sleep.onIdle());
+    const consent = new PauseConsent(journal, deps.harness);
     this.#transitions = new Transitions({
       ...deps,
       journal,
@@ -60,10 +60,19 @@ export class Lifecycle {
         for (const ahead of this.#reaching) ahead.abort();
         deps.onStranded();
       },
-      onUp: () => this.#tellResumed(),
+      onUp: () => this.#sleep.tellResumed(),
       onHeartbeat: () => {
-        if (this.#record.spec.idle_policy === "default" && !this.#consent.asking) this.activity.touch();
+        if (this.#record.spec.idle_policy === "default" && !consent.asking) this.activity.touch();
       },
+    });
+    this.#sleep = new FallingAsleep({
+      journal,
+      consent,
+      activity: this.activity,
+      queue: this.#queue,
+      transitions: this.#transitions,
+      wakeTimer: this.#wakeTimer,
+      inBackground: (task) => this.#inBackground(task),
     });
   }
 
@@ -136,25 +145,16 @@ export class Lifecycle {
     return this.#removal !== null;
   }
 
-  /**
-   * @param force without asking the workload
-   * @throws AegisError `wrong_state` unless running or paused, and when the workload says that it is busy
-   */
+  /** As {@link FallingAsleep.pause}. */
   async pause(force = false): Promise<void> {
     this.#refuseRemoved();
-    const mustAgree = !force && this.#consent.needed;
-    // one that is about to run is asked when it does
-    if (mustAgree && !this.#queue.idle) await this.#queue.run(async () => undefined);
-    const session = this.#transitions.session;
-    const busy = mustAgree && session !== null && this.#isUp(session) ? await this.#consent.ask(session) : null;
-    return this.#queue.run(async () => {
-      if (this.state !== "running" && this.state !== "paused") throw this.wrongState("be paused");
-      const running = this.state === "running";
-      if (busy !== null && running) throw pauseRefused(this.#record, busy);
-      if (mustAgree && running && this.#transitions.session !== session)
-        throw pauseRefused(this.#record, "it was started anew meanwhile");
-      await this.#freeze("paused by request").finally(() => this.#tellResumed());
-    });
+    return this.#sleep.pause(force);
+  }
+
+  /** As {@link FallingAsleep.hibernate}. */
+  async hibernate(force = false): Promise<void> {
+    this.#refuseRemoved();
+    return this.#sleep.hibernate(force);
   }
 
   /** Takes up what has changed in the spec. */
@@ -169,11 +169,12 @@ export class Lifecycle {
     if (this.state === "paused") this.activity.change(seconds(stop_after_paused_s));
   }
 
-  /** @throws AegisError `wrong_state` unless running or paused */
+  /** @throws AegisError `wrong_state` unless running, paused or hibernated */
   async resume(): Promise<void> {
     this.#refuseRemoved();
+    this.#transitions.keepInMemory();
     return this.#queue.run(async () => {
-      if (this.state !== "running" && this.state !== "paused") throw this.wrongState("be resumed");
+      if (this.state !== "running" && !sleeps(this.state)) throw this.wrongState("be resumed");
       await this.#transitions.wake("resumed by request");
     });
   }
@@ -185,13 +186,14 @@ export class Lifecycle {
   }
 
   /**
-   * Wakes a paused machine behind everything that is going on, and tries until that works; one in any other state stays
-   * as it is.
+   * Wakes one that is paused or hibernated behind everything that is going on, and tries until that works; one in any
+   * other state stays as it is.
    */
   wakePaused(reason: string): void {
-    if (this.state !== "paused" || this.removed) return this.#wakeRetry.reset();
+    if (!sleeps(this.state) || this.removed) return this.#wakeRetry.reset();
+    this.#transitions.keepInMemory();
     this.#inBackground(async () => {
-      if (this.state === "paused") await this.#wakeForWaiting(reason);
+      if (sleeps(this.state)) await this.#wakeForWaiting(reason);
     });
   }
 
@@ -202,17 +204,18 @@ export class Lifecycle {
       this.#wakeRetry.reset();
     } catch (error) {
       this.#deps.warn(`${this.#record.id} could not be woken for those who wait in it: ${String(error)}`);
-      if (this.state === "paused" && !this.removed) this.#wakeRetry.arm(reason);
+      if (sleeps(this.state) && !this.removed) this.#wakeRetry.arm(reason);
     }
   }
 
   /**
-   * The session of a running instance: wakes a paused one, boots a stopped one if it may.
+   * The session of a running instance: wakes one that sleeps, boots a stopped one if it may.
    * @throws AegisError `wrong_state` when disabled or failed
    */
   async awake(reason: string, mayBoot = true): Promise<BootSession> {
     this.#refuseRemoved();
     if (this.state !== "running" || !this.#queue.idle) {
+      this.#transitions.keepInMemory();
       await this.#queue.run(async () => {
         const asleep = this.state === "stopped" && !(this.#record.enabled && mayBoot);
         const failed = this.state === "failed" && this.#journal.seen.restartAt === null;
@@ -279,6 +282,7 @@ export class Lifecycle {
     this.#restarts.cancel();
     this.#wakeTimer.cancel();
     this.#wakeRetry.reset();
+    this.#transitions.keepInMemory();
     return this.#queue.run(async () => {
       this.save();
       await this.#transitions.letGo();
@@ -294,7 +298,8 @@ export class Lifecycle {
 
   async #start(reason: string): Promise<void> {
     this.#refuseRemoved();
-    if (this.state === "stopped" || this.state === "failed") {
+    this.#transitions.keepInMemory();
+    if (this.state === "stopped" || this.state === "failed" || this.state === "hibernated") {
       this.#deps.checkStart();
       this.#journal.transition({ state: "starting", failure: null, wanted: "running", restartAt: null }, reason);
     }
@@ -323,59 +328,9 @@ export class Lifecycle {
     });
   }
 
-  /** Not in the queue: whoever comes while the workload is asked does not wait for its answer. */
-  async #pauseIfAgreed(session: BootSession): Promise<void> {
-    const quietSince = this.activity.lastTouch;
-    const busy = await this.#consent.ask(session);
-    if (busy !== null && this.#isUp(session)) {
-      this.#journal.pausePostponed(busy);
-      const limit = seconds(this.#record.spec.pause_after_idle_s) ?? 0;
-      return this.activity.defer(Math.min(limit, LONGEST_POSTPONEMENT_MS));
-    }
-    this.#inBackground(async () => {
-      const { pause_after_idle_s } = this.#record.spec;
-      if (!this.#isUp(session)) return;
-      const quiet = pause_after_idle_s !== null && this.activity.lastTouch === quietSince;
-      if (quiet) await this.#freeze(`idle for ${pause_after_idle_s} s`).finally(() => this.#tellResumed());
-      else this.#tellResumed();
-      this.activity.rearm();
-    });
-  }
-
-  async #freeze(reason: string): Promise<void> {
-    await this.#transitions.freeze(reason);
-    this.#consent.cut();
-    this.#wakeTimer.follow(this.#journal.seen);
-  }
-
-  /** When the workload agreed to a pause that is over, or never came. */
-  #tellResumed(): void {
-    const session = this.#transitions.session;
-    if (session !== null && this.#isUp(session)) this.#consent.tellResumed(session, () => this.#isUp(session));
-  }
-
   /** Paused, and nothing is going on that could change that. */
   get #isAsleep(): boolean {
     return this.state === "paused" && this.#queue.idle && !this.removed;
-  }
-
-  #isUp(session: BootSession): boolean {
-    return this.#transitions.session === session && this.state === "running";
-  }
-
-  #onIdle(): void {
-    const session = this.#transitions.session;
-    if (session !== null && this.#isUp(session) && this.#consent.needed) return void this.#pauseIfAgreed(session);
-    const act = async () => {
-      const { record, seen } = this.#journal;
-      if (this.activity.holds > 0) return;
-      if (this.state === "running") await this.#freeze(`idle for ${record.spec.pause_after_idle_s} s`);
-      else if (this.state === "paused") {
-        await this.#transitions.halt(`paused for ${record.spec.stop_after_paused_s} s`, STOP_GRACE_MS, wakeOf(seen));
-        this.#wakeTimer.follow(this.#journal.seen);
-      }
-    };
-    this.#inBackground(() => act().finally(() => this.activity.rearm()));
   }
 
   #inBackground(task: () => Promise<void>): void {

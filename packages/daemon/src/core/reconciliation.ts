@@ -33,9 +33,11 @@ export class Reconciliation {
     await Promise.all(machines.filter((machine) => !adopted.includes(machine)).map((machine) => this.#end(machine)));
     const taken = new Set(adopted.map(({ instanceId }) => instanceId));
     const gone = [...instances.values()].filter(({ id }) => !taken.has(id));
-    // those whose end nobody saw, and those whose end the last daemon did not live to see through
-    const ended = gone.filter((instance) => !instance.down || instance.endsBelow);
+    const wasUp = gone.filter((instance) => !instance.down);
+    // those whose end the last daemon did not live to see through
+    const unfinished = gone.filter((instance) => instance.endsBelow);
     const again = gone.filter((instance) => instance.settleWithoutMachine());
+    const ended = [...new Set([...wasUp.filter(({ state }) => state !== "hibernated"), ...unfinished])];
     for (const instance of ended) onDown(instance);
     return again.filter((instance) => !orphans.areBelow(instance, ended));
   }

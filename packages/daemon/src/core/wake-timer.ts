@@ -15,7 +15,9 @@ export class WakeTimer {
   /** Takes up what is in there now; a time that is over is now. */
   follow({ state, wakeAt, bootAt }: Pick<Observation, "state" | "wakeAt" | "bootAt">): void {
     this.cancel();
-    if (wakeAt !== null) this.#arm(wakeAt, Date.parse(state === "stopped" ? (bootAt ?? wakeAt) : wakeAt));
+    // a snapshot that is of no use makes a boot of the wake, which takes its time
+    const mayBoot = state === "stopped" || state === "hibernated";
+    if (wakeAt !== null) this.#arm(wakeAt, Date.parse(mayBoot ? (bootAt ?? wakeAt) : wakeAt));
   }
 
   cancel(): void {

@@ -58,6 +58,7 @@ const calls: Record<string, AuditedCall> = {
   "POST /v1/instances/:id/restart": { action: "instance.restart" },
   "POST /v1/instances/:id/disable": { action: "instance.disable" },
   "POST /v1/instances/:id/pause": { action: "instance.pause" },
+  "POST /v1/instances/:id/hibernate": { action: "instance.hibernate" },
   "POST /v1/instances/:id/resume": { action: "instance.resume" },
   "POST /v1/self/restart": { action: "instance.restart" },
   "POST /v1/instances/prune": {

@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, rmSync } from "node:fs";
 import type { AuditActor } from "@aegis/protocol/audit";
-import type { KeyRotated } from "@aegis/protocol/instance";
+import type { KeyRotated } from "@aegis/protocol/secret";
 import type { Audit, AuditLog } from "../core/audit.ts";
 import type { EventLog } from "../core/event-log.ts";
 import type { ImageImporter, Images } from "../core/images.ts";

@@ -11,7 +11,7 @@ export class MasterKey {
   }
 
   /** A key for one purpose (HKDF-SHA256): knowing one tells nothing of another. */
-  derive(purpose: "secrets" | "tokens" | "previews"): Buffer {
+  derive(purpose: "secrets" | "tokens" | "previews" | "snapshots"): Buffer {
     return this.#derive(`aegis/${purpose}/v1`, KEY_BYTES);
   }
 

@@ -42,6 +42,8 @@ const toLease = (row: Row): LeaseRecord => ({
 const newInObservation = {
   wanted: "stopped",
   pausedAt: null,
+  snapshot: false,
+  beganAs: null,
   hostBoot: null,
   restartAt: null,
   agreed: null,
@@ -50,6 +52,7 @@ const newInObservation = {
   endsBelow: false,
 } as const;
 const newInSpec = {
+  hibernate: true,
   restart: "no",
   pause_hook: null,
   network: { mode: "open" },

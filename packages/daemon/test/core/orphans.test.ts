@@ -21,7 +21,7 @@ describe("children of a parent that ends", () => {
     [
       "is stopped after a long pause",
       async (_world, parent) => {
-        parent.update({ stop_after_paused_s: 0.1 });
+        parent.update({ stop_after_paused_s: 0.1, hibernate: false });
         await parent.pause();
       },
       "stopped",

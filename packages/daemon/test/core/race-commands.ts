@@ -22,7 +22,7 @@ export const pauseHook = (name: Hook) => structuredClone<PauseHook | null>(hooks
 
 export type Command =
   | { type: "start" | "stop" | "disable" | "pause" | "resume" | "connect" | "exec" | "delete" }
-  | { type: "reboot" | "forcePause" }
+  | { type: "reboot" | "forcePause" | "hibernate" }
   | { type: "hook"; hook: Hook }
   | { type: "lease"; ttlMs: number }
   | { type: "workloadExit" | "machineExit" | "outOfMemory" }
@@ -34,7 +34,9 @@ export type Command =
   | { type: "turns"; turns: number };
 
 const plain = fc.constantFrom(
-  ...(["start", "stop", "disable", "pause", "resume", "connect", "exec", "reboot"] as const).map((type) => ({ type })),
+  ...(["start", "stop", "disable", "pause", "resume", "connect", "exec", "reboot", "hibernate"] as const).map(
+    (type) => ({ type }),
+  ),
 );
 const turns = fc.record({ type: fc.constant("turns" as const), turns: fc.integer({ min: 1, max: 12 }) });
 
@@ -56,7 +58,7 @@ const happenings = fc.constantFrom(
 const otherHook = fc.record({ type: fc.constant("hook" as const), hook: fc.constantFrom(...hookNames) });
 const faults = fc.record({
   type: fc.constant("fault" as const),
-  fault: fc.constantFrom("create", "pause", "resume", "kill", "dial", "remove"),
+  fault: fc.constantFrom("create", "pause", "resume", "kill", "dial", "remove", "hibernate", "restore"),
   on: fc.boolean(),
 });
 const leases = fc.record({ type: fc.constant("lease" as const), ttlMs: fc.integer({ min: 1, max: 15 }) });
@@ -159,9 +161,11 @@ export class CommandRunner {
       case "disable":
         return instances.disable(instance);
       case "pause":
-        return this.#pause(instance, false);
+        return this.#asleep(() => instance.pause());
       case "forcePause":
-        return this.#pause(instance, true);
+        return this.#asleep(() => instance.pause(true));
+      case "hibernate":
+        return this.#asleep(() => instance.hibernate());
       case "reboot":
         return instances.restart(instance);
       case "hook":
@@ -186,10 +190,10 @@ export class CommandRunner {
     }
   }
 
-  async #pause(instance: Instance, force: boolean): Promise<void> {
+  async #asleep(pause: () => Promise<void>): Promise<void> {
     const held = this.#held;
     held.pausesAsked += 1;
-    await instance.pause(force).finally(() => (held.pausesAsked -= 1));
+    await pause().finally(() => (held.pausesAsked -= 1));
   }
 
   /** Holds the instance from before the call until it closes the stream. */

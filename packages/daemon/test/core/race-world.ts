@@ -87,6 +87,10 @@ function mortal(machine: Machine, life: Generation, hooks: MachineHooks): Machin
     ranOutOfMemory: () => life.pass(() => machine.ranOutOfMemory()),
     remove: () => life.pass(() => machine.remove()),
     stats: () => life.pass(() => machine.stats()),
+    ...(machine.hibernate !== undefined && {
+      hibernate: (key: Uint8Array, signal: AbortSignal) =>
+        life.pass(async () => machine.hibernate?.(key, AbortSignal.any([signal, life.death]))),
+    }),
   };
 }
 
@@ -100,6 +104,11 @@ function mortalDriver(driver: FakeDriver, life: Generation, hooks: MachineHooks)
       const stop = signal === undefined ? life.death : AbortSignal.any([signal, life.death]);
       return life.pass(async () => mortal(await driver.create(spec, stop), life, hooks));
     },
+    restore: (spec: MachineSpec, key: Uint8Array, signal?: AbortSignal) => {
+      const stop = signal === undefined ? life.death : AbortSignal.any([signal, life.death]);
+      return life.pass(async () => mortal(await driver.restore(spec, key, stop), life, hooks));
+    },
+    dropSnapshot: (id) => life.pass(() => driver.dropSnapshot(id)),
     adopt: () => life.pass(async () => (await driver.adopt()).map((machine) => mortal(machine, life, hooks))),
     discard: (id) => life.pass(() => driver.discard(id)),
     close: () => driver.close(),
@@ -150,6 +159,7 @@ export class RaceWorld {
   secretNames: string[] = [];
   instances: Instances;
   readonly #logs: Logs | null;
+  readonly #snapshotKey = new Uint8Array(32);
   #life = new Generation();
   #nextPort = 20_000;
 
@@ -208,6 +218,7 @@ export class RaceWorld {
           issue: async (id, boot) => `${id}/${boot}`,
           verify: async (token, id, boot) => token === `${id}/${boot}`,
         },
+        snapshotKey: () => this.#snapshotKey,
         ingress: {
           open: async (id, endpoint) => {
             const port = endpoint.publicPort ?? this.#nextPort++;

@@ -58,6 +58,7 @@ function modelOf(commands: readonly Command[], hook: Hook): Set<Modelled> {
   let [state, enabled]: [Set<Modelled>, boolean] = [new Set(["running"]), true];
   let somebodyOnTheWayIn = false;
   let pauseMayComeLater = false;
+  let hibernationMayComeLater = false;
   let mayBeDown = false;
   const become = (next: (from: Modelled) => Modelled[]): void => {
     state = new Set([...state].flatMap((from) => (from === "deleted" ? ["deleted" as const] : next(from))));
@@ -81,7 +82,21 @@ function modelOf(commands: readonly Command[], hook: Hook): Set<Modelled> {
         pauseMayComeLater ||= hook !== "none";
         become((from) => {
           if (from === "stopped") return ["stopped"];
+          if (from === "hibernated") return ["hibernated"];
           return somebodyOnTheWayIn || pauseMayComeLater ? ["paused", "running"] : ["paused"];
+        });
+        break;
+      case "hibernate":
+        if (hook === "busy") {
+          // who is paused already has nothing more to say
+          become((from) => (from === "paused" ? ["hibernated"] : [from]));
+          break;
+        }
+        pauseMayComeLater ||= hook !== "none";
+        hibernationMayComeLater ||= hook !== "none";
+        become((from) => {
+          if (from === "stopped") return ["stopped"];
+          return somebodyOnTheWayIn || pauseMayComeLater ? ["hibernated", "paused", "running"] : ["hibernated"];
         });
         break;
       case "reboot":
@@ -96,7 +111,9 @@ function modelOf(commands: readonly Command[], hook: Hook): Set<Modelled> {
       case "exec":
         somebodyOnTheWayIn = true;
         // what was stopped when it was asked is refused at once; what is about to stop may be told so later
-        become((from) => (from !== "paused" ? [from] : mayBeDown ? ["paused", "running"] : ["running"]));
+        become((from) =>
+          from !== "paused" && from !== "hibernated" ? [from] : mayBeDown ? ["paused", "running"] : ["running"],
+        );
         break;
       case "resume":
         become((from) => (from === "stopped" ? ["stopped"] : ["running"]));
@@ -108,6 +125,7 @@ function modelOf(commands: readonly Command[], hook: Hook): Set<Modelled> {
     }
   }
   if (pauseMayComeLater && state.has("running")) state.add("paused");
+  if (hibernationMayComeLater && (state.has("running") || state.has("paused"))) state.add("hibernated");
   return state;
 }
 
@@ -156,7 +174,7 @@ class Race {
   }
 
   clearFaults(): void {
-    for (const name of ["create", "pause", "resume", "kill", "dial", "remove"] as const)
+    for (const name of ["create", "pause", "resume", "kill", "dial", "remove", "hibernate", "restore"] as const)
       this.world.driver.faults[name] = null;
   }
 
@@ -187,6 +205,7 @@ class Race {
     if (world.host.machines.size > (machine === null ? 0 : 1)) found.push("machines of nobody");
     if (instance === undefined) {
       must(machine === null, "a deleted instance has a machine");
+      must(world.host.snapshots.size === 0, "a deleted instance has memory on disk");
       must(world.host.disks.size === 0, "a deleted instance has a disk");
       must(world.logged.size === 0, "a deleted instance has logs");
       must(world.openPorts.size === 0, "a deleted instance has ports");
@@ -204,6 +223,8 @@ class Race {
     // A machine that an injected fault has kept is removed with the next start or the deletion.
     if (up) must(machine?.alive === true && machine.boot === instance.boot, `${state} without its machine`);
     if (up) must((await machine?.isPaused()) === (state === "paused"), `${state}, but the machine is not`);
+    if (state === "hibernated") must(machine?.alive !== true, "hibernated, but the machine lives");
+    if (up || state === "stopped") must(world.host.snapshots.size === 0, `${state}, and its memory is on disk`);
     if (state === "stopped") must(machine?.alive !== true, "stopped, but the machine lives");
     return found;
   }

@@ -84,6 +84,7 @@ describe("an instance", () => {
       exposes: [{ port: 80, protocol: "tcp" }],
       pause_after_idle_s: 0.3,
       stop_after_paused_s: 0.1,
+      hibernate: false,
     });
     const lease = await fixture.call<{ lease_id: string }>("POST", "/v1/instances/web/lease", {
       ttl_ms: 60_000,

@@ -35,7 +35,7 @@ async function connect(fixture: DaemonFixture, view: InstanceView): Promise<net.
 describe("settings of an instance that runs", () => {
   it("take effect at once", async () => {
     const fixture = await daemonFixture();
-    const { id } = await boot(fixture, { pause_after_idle_s: null, stop_after_paused_s: null });
+    const { id } = await boot(fixture, { pause_after_idle_s: null, stop_after_paused_s: null, hibernate: false });
     expect((await set(fixture, id, { pause_after_idle_s: 0.1 })).body).toMatchObject({ pause_after_idle_s: 0.1 });
     await fixture.reaches(id, "paused");
     await set(fixture, id, { stop_after_paused_s: 0.1 });

@@ -36,7 +36,7 @@ const untilWoken = (fixture: DaemonFixture, id: string, wakeAt: string) =>
 const act = (fixture: DaemonFixture, id: string, what: string) =>
   fixture.call<InstanceView>("POST", `/v1/instances/${id}/${what}`);
 
-const stops = { stop_after_paused_s: 0.1 };
+const stops = { stop_after_paused_s: 0.1, hibernate: false };
 
 describe("a pause hook that names when to wake", () => {
   it("is woken then, from a stop too, and not before", { timeout: 30_000 }, async () => {

@@ -27,6 +27,8 @@ const observation: Observation = {
   failure: null,
   wanted: "running",
   pausedAt: null,
+  snapshot: false,
+  beganAs: null,
   hostBoot: null,
   restartAt: null,
   agreed: null,

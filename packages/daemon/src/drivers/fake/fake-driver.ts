@@ -1,6 +1,7 @@
 import { AegisError } from "@aegis/protocol/errors";
 import type { Driver, DriverFeatures, DriverObserver, MachineSpec } from "../../core/driver.ts";
-import { FakeMachine, type FakeFaults } from "./fake-machine.ts";
+import { FakeMachine } from "./fake-machine.ts";
+import type { FakeFaults, FakeSnapshot } from "./fake-machine.ts";
 
 /** What outlives a daemon: give the same host to a second driver, and it adopts what the first one left. */
 export class FakeHost {
@@ -8,12 +9,23 @@ export class FakeHost {
   bootId = "boot-1";
   /** instances with a disk */
   readonly disks = new Set<string>();
-  readonly faults: FakeFaults = { create: null, pause: null, resume: null, kill: null, dial: null, remove: null };
+  /** what hibernated machines left, by instance */
+  readonly snapshots = new Map<string, FakeSnapshot>();
+  readonly faults: FakeFaults = {
+    create: null,
+    pause: null,
+    resume: null,
+    kill: null,
+    dial: null,
+    remove: null,
+    hibernate: null,
+    restore: null,
+  };
 }
 
 const allFeatures: DriverFeatures = {
   pauseKeepsMemory: true,
-  hibernates: false,
+  hibernates: true,
   limitsMemory: true,
   limitsDisk: true,
   filtersNetwork: true,
@@ -29,6 +41,8 @@ export class FakeDriver implements Driver {
   observer: DriverObserver | null = null;
   /** a test puts something here that `create` waits for */
   beforeCreate: (spec: MachineSpec) => Promise<void> = async () => undefined;
+  /** a test puts something here that `hibernate` waits for, in the middle of it */
+  whileHibernating: () => Promise<void> = async () => undefined;
 
   constructor(host = new FakeHost(), features: Partial<DriverFeatures> = {}) {
     this.host = host;
@@ -57,18 +71,57 @@ export class FakeDriver implements Driver {
     await abortable(this.beforeCreate(spec), signal);
     signal?.throwIfAborted();
     if (this.faults.create !== null) throw this.faults.create;
-    const { machines, disks } = this.host;
+    const machine = this.#make(spec);
+    this.host.disks.add(spec.instanceId);
+    return machine;
+  }
+
+  #make(spec: MachineSpec, going?: FakeSnapshot): FakeMachine {
+    const { machines, snapshots } = this.host;
     if (machines.has(spec.instanceId))
       throw new AegisError(
         "driver_failed",
         `Instance ${spec.instanceId} already has a machine: remove that one first.`,
       );
-    const machine = new FakeMachine(spec, this.faults, () => {
-      if (machines.get(spec.instanceId) === machine) machines.delete(spec.instanceId);
+    const machine = new FakeMachine(spec, {
+      faults: this.faults,
+      onRemove: () => {
+        if (machines.get(spec.instanceId) === machine) machines.delete(spec.instanceId);
+      },
+      write: this.features.hibernates
+        ? async (snapshot) => {
+            await this.whileHibernating();
+            snapshots.set(spec.instanceId, snapshot);
+          }
+        : null,
+      ...(going !== undefined && { harness: going.harness }),
     });
     machines.set(spec.instanceId, machine);
-    disks.add(spec.instanceId);
     return machine;
+  }
+
+  async restore(spec: MachineSpec, key: Uint8Array, signal?: AbortSignal): Promise<FakeMachine> {
+    signal?.throwIfAborted();
+    await abortable(this.beforeCreate(spec), signal);
+    const snapshot = this.host.snapshots.get(spec.instanceId);
+    if (snapshot === undefined) throw unusable("nothing was written");
+    this.host.snapshots.delete(spec.instanceId);
+    const why = this.faults.restore?.message ?? (Buffer.compare(snapshot.key, key) === 0 ? null : "its key is another");
+    if (why !== null) {
+      snapshot.harness.end();
+      snapshot.harness.gate.open();
+      throw unusable(why);
+    }
+    const machine = this.#make(spec, snapshot);
+    snapshot.harness.gate.open();
+    return machine;
+  }
+
+  async dropSnapshot(instanceId: string): Promise<void> {
+    const snapshot = this.host.snapshots.get(instanceId);
+    this.host.snapshots.delete(instanceId);
+    // one that came to nothing is that of a machine which lives
+    if (this.machine(instanceId)?.harness !== snapshot?.harness) snapshot?.harness.end();
   }
 
   async adopt(): Promise<FakeMachine[]> {
@@ -79,12 +132,15 @@ export class FakeDriver implements Driver {
 
   async discard(instanceId: string): Promise<void> {
     this.host.disks.delete(instanceId);
+    await this.dropSnapshot(instanceId);
   }
 
   async close(): Promise<void> {
     return;
   }
 }
+
+const unusable = (why: string) => new AegisError("snapshot_unusable", why);
 
 async function abortable(work: Promise<void>, signal?: AbortSignal): Promise<void> {
   if (signal === undefined) return work;

@@ -30,12 +30,22 @@ export class FakeHarness {
   readonly #asked = new Map<string, (stream: Duplex) => void>();
   readonly #control: FakeControl;
   #nextStream = 1;
+  /** the harness ended by itself, after a shutdown */
+  onExit: () => void = () => undefined;
 
-  /** @param onExit the harness ended by itself, after a shutdown */
-  constructor(name: string, gate: PauseGate, onExit: () => void) {
+  constructor(name: string, gate: PauseGate) {
     this.#name = name;
     this.#gate = gate;
-    this.#control = new FakeControl(gate, (spec, write) => this.#spawn(spec, write), onExit);
+    this.#control = new FakeControl(
+      gate,
+      (spec, write) => this.#spawn(spec, write),
+      () => this.onExit(),
+    );
+  }
+
+  /** what its machine stops and lets go on */
+  get gate(): PauseGate {
+    return this.#gate;
   }
 
   /** The token that came with `run` or was renewed since; null before. */
@@ -57,6 +67,11 @@ export class FakeHarness {
   /** Ends every stream, as the death of the machine does: what was sent before still arrives. */
   end(): void {
     this.#control.end();
+    this.endStreams();
+  }
+
+  /** The machine is gone, and what runs in it may go on in another. */
+  endStreams(): void {
     for (const [guest, host] of this.#streams) {
       host.once("end", () => host.destroy());
       guest.removeAllListeners("data");

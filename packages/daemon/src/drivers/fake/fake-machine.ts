@@ -15,6 +15,24 @@ export interface FakeFaults {
   kill: Error | null;
   dial: Error | null;
   remove: Error | null;
+  hibernate: Error | null;
+  /** as if what was written were of no use */
+  restore: Error | null;
+}
+
+/** What a machine leaves on disk: all that runs in it, standing still. */
+export interface FakeSnapshot {
+  harness: FakeHarness;
+  key: Uint8Array;
+}
+
+export interface FakeMachineParts {
+  faults: FakeFaults;
+  onRemove: () => void;
+  /** null where the backend cannot hibernate */
+  write: ((snapshot: FakeSnapshot) => Promise<void>) | null;
+  /** what goes on in it; a new one boots */
+  harness?: FakeHarness;
 }
 
 export class FakeMachine implements Machine {
@@ -25,18 +43,22 @@ export class FakeMachine implements Machine {
   readonly harness: FakeHarness;
   readonly #faults: FakeFaults;
   readonly #onRemove: () => void;
-  readonly #gate = new PauseGate();
+  readonly #gate: PauseGate;
+  readonly hibernate?: (key: Uint8Array, signal: AbortSignal) => Promise<void>;
   readonly #settle: (exit: MachineExit) => void;
   #outOfMemory = false;
   #alive = true;
 
-  constructor(spec: MachineSpec, faults: FakeFaults, onRemove: () => void) {
+  constructor(spec: MachineSpec, { faults, onRemove, write, harness }: FakeMachineParts) {
     const { promise, resolve } = Promise.withResolvers<MachineExit>();
     this.spec = spec;
     this.instanceId = spec.instanceId;
     this.boot = spec.boot;
     this.exited = promise;
-    this.harness = new FakeHarness(spec.hostname, this.#gate, () => this.exit());
+    this.harness = harness ?? new FakeHarness(spec.hostname, new PauseGate());
+    this.harness.onExit = () => this.exit();
+    this.#gate = this.harness.gate;
+    if (write !== null) this.hibernate = (key, signal) => this.#hibernate(write, key, signal);
     this.#faults = faults;
     this.#onRemove = onRemove;
     this.#settle = resolve;
@@ -80,6 +102,25 @@ export class FakeMachine implements Machine {
 
   async isPaused(): Promise<boolean> {
     return this.#alive && this.#gate.closed;
+  }
+
+  async #hibernate(
+    write: (snapshot: FakeSnapshot) => Promise<void>,
+    key: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#faults.hibernate !== null) throw this.#faults.hibernate;
+    if (!this.#alive || !this.#gate.closed)
+      throw new AegisError("driver_failed", `${this.instanceId} cannot be hibernated: it is not paused.`);
+    await write({ harness: this.harness, key });
+    // aborted or ended meanwhile: nothing has changed hands yet
+    signal.throwIfAborted();
+    if (!this.#alive) throw new AegisError("driver_failed", `${this.instanceId} has ended.`);
+    this.#alive = false;
+    this.harness.onExit = () => undefined;
+    this.harness.endStreams();
+    this.#settle({ outOfMemory: this.#outOfMemory });
   }
 
   async kill(): Promise<void> {

@@ -49,6 +49,10 @@ export const callWords: Record<string, CallWords> = {
   "POST /v1/instances/:id/restart": { summary: "Stop and start", answer: instance },
   "POST /v1/instances/:id/disable": { summary: "Stop it; nothing wakes it", answer: instance },
   "POST /v1/instances/:id/pause": { summary: "Freeze it, memory kept", answer: instance },
+  "POST /v1/instances/:id/hibernate": {
+    summary: "Write its memory to disk and free it; the next wake goes on from there",
+    answer: instance,
+  },
   "POST /v1/instances/:id/resume": { summary: "Go on after a pause", answer: instance },
   "POST /v1/instances/prune": {
     summary: "Delete what has been stopped for long",
@@ -61,7 +65,7 @@ export const callWords: Record<string, CallWords> = {
   },
   "PUT /v1/instances/:id/secrets": { summary: "Which secrets it gets from its next start on", answer: instance },
   "POST /v1/instances/:id/exec": {
-    summary: "Run a command, line by line. Wakes a paused instance",
+    summary: "Run a command, line by line. Wakes a paused or hibernated instance",
     answer: { lines: "{exec_id, started_at}, then {stream, line, ts, exec_id}, then {exec_id, exit_code, done: true}" },
   },
   "GET /v1/instances/:id/exec": {

@@ -63,6 +63,11 @@ export function instanceRoutes(app: App, instances: Instances): void {
     await instance.pause(body?.force);
     return instance.view();
   });
+  app.post("/v1/instances/:id/hibernate", { schema: { params: Named, body: MaybePause } }, async ({ params, body }) => {
+    const instance = instances.find(params.id);
+    await instance.hibernate(body?.force);
+    return instance.view();
+  });
   app.put("/v1/instances/:id/secrets", { schema: { params: Named, body: PutSecrets } }, ({ params, body }) => {
     const instance = instances.find(params.id);
     instances.setSecrets(instance, body.secrets);

@@ -3,7 +3,14 @@ import type { Instances } from "../../core/instances.ts";
 import type { TransitionCounts } from "../../core/transition-counts.ts";
 import type { App } from "../app.ts";
 
-const STATES = ["starting", "running", "paused", "stopped", "failed"] as const satisfies InstanceView["state"][];
+const STATES = [
+  "starting",
+  "running",
+  "paused",
+  "hibernated",
+  "stopped",
+  "failed",
+] as const satisfies InstanceView["state"][];
 
 /** `GET /metrics` in Prometheus' text format: little enough to write it ourselves. */
 export function metricsRoute(app: App, instances: Instances, counts: TransitionCounts): void {

@@ -1,6 +1,6 @@
 import Type from "typebox";
-import { PutSecret } from "@aegis/protocol/instance";
-import type { KeyRotated } from "@aegis/protocol/instance";
+import { PutSecret } from "@aegis/protocol/secret";
+import type { KeyRotated } from "@aegis/protocol/secret";
 import type { Secrets } from "../../core/secrets.ts";
 import { AegisError } from "@aegis/protocol/errors";
 import type { App } from "../app.ts";

@@ -1,5 +1,5 @@
 #!/bin/sh
-":"; //; self=$(readlink -f "$0"); node="${self%/packages/cli/bin/aegis.mjs}/node_modules/node/bin/node"; [ -x "$node" ] || node=node; exec "$node" --disable-warning=ExperimentalWarning "$self" "$@"
+//bin/true; self=$(readlink -f "$0"); node="${self%/packages/cli/bin/aegis.mjs}/node_modules/node/bin/node"; [ -x "$node" ] || node=node; exec "$node" --disable-warning=ExperimentalWarning "$self" "$@"
 
 // The two lines above make a shell start the project's own Node 24 at once; `node aegis.mjs` comes here with any Node.
 import { spawn } from "node:child_process";

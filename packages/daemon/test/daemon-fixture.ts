@@ -1,4 +1,5 @@
 import http from "node:http";
+import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import type { InstanceView } from "@aegis/protocol/instance";
 import type { Image } from "../src/core/images.ts";
@@ -45,6 +46,9 @@ export interface DaemonFixture {
   space: DiskSpace;
 }
 
+/** those of this clone */
+const KITS = fileURLToPath(new URL("../../../kits", import.meta.url));
+
 /** A whole daemon over the fake driver, on a home of its own; ended with the test. */
 export async function daemonFixture(again?: Pick<DaemonFixture, "home" | "host">): Promise<DaemonFixture> {
   const home = again?.home ?? openHome({ AEGIS_HOME: temporaryFolder() }, owner);
@@ -67,7 +71,7 @@ export async function daemonFixture(again?: Pick<DaemonFixture, "home" | "host">
       publicUrl: null,
       disk: { budgetBytes: null, floorBytes: null },
       harnessDir: "",
-      kitsDir: "",
+      kitsDir: KITS,
     },
     log: (message) => void warnings.push(message),
     onShutdown: () => undefined,

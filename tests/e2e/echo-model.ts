@@ -8,15 +8,26 @@ interface EchoModel {
   url: string;
   /** what it has said, oldest first */
   replies: readonly string[];
+  /** Whoever asks from now on waits. */
+  hold: () => HeldAnswer;
   close: () => Promise<void>;
+}
+
+interface HeldAnswer {
+  /** settles with the first question */
+  asked: Promise<void>;
+  release: () => void;
 }
 
 /** An OpenAI-compatible model that answers `q17` with `a17`: what was answered, and how often, can be counted. */
 export async function startEchoModel(): Promise<EchoModel> {
   const replies: string[] = [];
+  let held: { asked: PromiseWithResolvers<void>; released: PromiseWithResolvers<void> } | null = null;
   const server = createServer((request, response) => {
     void (async () => {
       const body = JSON.parse(Buffer.concat(await request.toArray()).toString()) as Request;
+      held?.asked.resolve();
+      await held?.released.promise;
       const text = echo(body);
       replies.push(text);
       answer(response, text, body.stream === true);
@@ -30,7 +41,12 @@ export async function startEchoModel(): Promise<EchoModel> {
     server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   };
-  return { url: `http://127.0.0.1:${port}/v1`, replies, close };
+  const hold = (): HeldAnswer => {
+    const now = { asked: Promise.withResolvers<void>(), released: Promise.withResolvers<void>() };
+    held = now;
+    return { asked: now.asked.promise, release: now.released.resolve };
+  };
+  return { hold, url: `http://127.0.0.1:${port}/v1`, replies, close };
 }
 
 /** What was said last may be several messages, which OpenClaw gives to the model as one. */

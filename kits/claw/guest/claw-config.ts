@@ -8,6 +8,8 @@ export interface ClawConfig {
   work: WorkConfig;
   /** memory of the bot instance; the heap of the gateway is sized by it */
   memory_mb: number;
+  /** null: no heartbeat */
+  heartbeat_s: number | null;
   /** the bot is given the key of its model, as its settings want; null: the host adds it */
   key: KeyInside | null;
 }

@@ -27,6 +27,12 @@ const PAUSE_HOOK: PauseHook = {
   resume: { command: ["node", "/opt/claw/pause.mjs", "resumed"], timeout_s: 20 },
 };
 
+/** for `openclaw` on the command line of the bot; the gateway is told the same */
+const OPENCLAW_STATE = {
+  OPENCLAW_STATE_DIR: "/workspace/state",
+  OPENCLAW_CONFIG_PATH: "/workspace/state/openclaw.json",
+};
+
 const MAX_CHILDREN = 8;
 const MAX_CHILD_PORTS = 8;
 const MAX_CHILD_VCPUS = 2;
@@ -73,13 +79,14 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     llm: access.config,
     work: { image: around.image, ...work },
     memory_mb: bot.memory_mb,
+    heartbeat_s: settings.heartbeat_s,
     key: own?.config ?? null,
   };
   const create: CreateInstance = {
     handle: BOT_HANDLE,
     image_ref: around.image,
     command: ["node", "/opt/claw/bot.mjs"],
-    env: { [CLAW_CONFIG_ENV]: JSON.stringify(config) },
+    env: { [CLAW_CONFIG_ENV]: JSON.stringify(config), ...OPENCLAW_STATE },
     workspace: around.workspace,
     pause_hook: PAUSE_HOOK,
     // a bot that sleeps, or is changed, does not take the work and the sites along

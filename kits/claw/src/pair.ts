@@ -4,8 +4,6 @@ import { AegisClient } from "@aegis/sdk/client";
 import { BOT_HANDLE } from "./bot-instance.ts";
 import type { Env } from "./setting-values.ts";
 
-const STATE = { OPENCLAW_STATE_DIR: "/workspace/state", OPENCLAW_CONFIG_PATH: "/workspace/state/openclaw.json" };
-
 /** `aegis kit pair claw [CODE]`: lets the person in who was given that code; without one, who waits. */
 export async function pair(args: string[], env: Env, print: (text: string) => void): Promise<number> {
   const [code, ...more] = args.filter((word) => word !== "--json");
@@ -18,7 +16,7 @@ export async function pair(args: string[], env: Env, print: (text: string) => vo
     ...(code === undefined ? ["list", "telegram"] : ["approve", "telegram", code]),
   ];
   let exit = 1;
-  for await (const step of client.instances.exec(BOT_HANDLE, { command, env: { ...STATE, NO_COLOR: "1" } })) {
+  for await (const step of client.instances.exec(BOT_HANDLE, { command, env: { NO_COLOR: "1" } })) {
     if ("line" in step) print(step.line);
     if ("exit_code" in step) exit = step.exit_code;
   }

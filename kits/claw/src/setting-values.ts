@@ -33,10 +33,12 @@ export const vcpus = (env: Env, name: string, fallback: number): number =>
   numberIn(env, name, fallback, 0.1, 256, false, "a number of processors from 0.1 to 256");
 
 /** `never` is null. */
-export const seconds = (env: Env, name: string, fallback: number): number | null =>
-  text(env, name) === "never"
-    ? null
-    : numberIn(env, name, fallback, 0.1, 31_536_000, false, 'a number of seconds from 0.1 to 31536000, or "never"');
+export const seconds = (env: Env, name: string, fallback: number | null): number | null => {
+  const value = text(env, name);
+  if (value === null) return fallback;
+  if (value === "never") return null;
+  return numberIn(env, name, 0, 0.1, 31_536_000, false, 'a number of seconds from 0.1 to 31536000, or "never"');
+};
 
 function numberIn(
   env: Env,

@@ -13,6 +13,8 @@ export interface Settings {
   llm: LlmSettings;
   work: PowerSettings & { max_memory_mb: number };
   bot: PowerSettings;
+  /** how often OpenClaw looks by itself whether something is to be done; null: never */
+  heartbeat_s: number | null;
   auth: Auth;
 }
 
@@ -39,6 +41,7 @@ export function loadSettings(env: Env, file?: string): Settings {
     llm: loadLlmSettings(all),
     work: work(all),
     bot: bot(all),
+    heartbeat_s: seconds(all, "CLAW_HEARTBEAT_S", null),
     auth: auth(all),
   };
 }

@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { openBenchHost, type BenchHost } from "./bench-host.ts";
+import { measureClaw } from "./claw/measure-claw.ts";
 import { verdictOf, type Figure } from "./figure.ts";
 import { describeMachine, renderMachine, type MachineFacts } from "./machine-facts.ts";
 import { measureBoot } from "./measure-boot.ts";
@@ -13,7 +14,7 @@ import { measureStopped } from "./measure-stopped.ts";
 import { HELP, parseOptions, type BenchOptions, type Group } from "./options.ts";
 import { renderTable } from "./render-table.ts";
 
-const measurements: Record<Group, (host: BenchHost) => Promise<Figure[]>> = {
+const measurements: Record<Group, (host: BenchHost, options: BenchOptions) => Promise<Figure[]>> = {
   boot: measureBoot,
   exec: measureExec,
   running: measureRunning,
@@ -22,6 +23,7 @@ const measurements: Record<Group, (host: BenchHost) => Promise<Figure[]>> = {
   end: measureEnd,
   memory: measureMemory,
   power: measurePower,
+  claw: measureClaw,
 };
 
 const INTERRUPTED = 130;
@@ -44,18 +46,15 @@ async function main(): Promise<void> {
   report(options, { machine: machine(), daemon, figures });
 }
 
-async function measureAll(
-  { groups }: BenchOptions,
-  signal: AbortSignal,
-): Promise<{ figures: Figure[]; daemon: string }> {
+async function measureAll(options: BenchOptions, signal: AbortSignal): Promise<{ figures: Figure[]; daemon: string }> {
   await using opened = new AsyncDisposableStack();
   opened.defer(() => progress("cleaning up"));
   progress("starting aegisd");
   const host = await openBenchHost(opened, signal);
   const figures: Figure[] = [];
-  for (const group of groups) {
+  for (const group of options.groups) {
     progress(`measuring: ${group}`);
-    figures.push(...(await measurements[group](host)));
+    figures.push(...(await measurements[group](host, options)));
   }
   return { figures, daemon: host.daemon.commandLine };
 }

@@ -1,18 +1,23 @@
 import { parseArgs } from "node:util";
 
-export const GROUPS = ["boot", "exec", "running", "paused", "stopped", "end", "memory", "power"] as const;
+const USUAL = ["boot", "exec", "running", "paused", "stopped", "end", "memory", "power"] as const;
+const GROUPS = [...USUAL, "claw"] as const;
 export type Group = (typeof GROUPS)[number];
 
 export interface BenchOptions {
   groups: readonly Group[];
   /** where the raw numbers go, or null */
   json: string | null;
+  /** how long the bot of `claw` is left alone */
+  idleMinutes: number;
 }
+
+const IDLE_MINUTES = 10;
 
 export const HELP = `npm run bench -- [options] [group ...]
 
-Measures aegisd beside the raw runtime, in the same run, and prints one table. Without a group: all of them, about
-nine minutes.
+Measures aegisd beside the raw runtime, in the same run, and prints one table. Without a group: all of them but
+claw, about nine minutes.
 
   boot      create to the workload's first output, with the image in place
   exec      \`true\` in a running instance
@@ -23,9 +28,12 @@ nine minutes.
   memory    resident memory of the harness and of aegisd, and aegisd's CPU time while all instances are paused
   power     more of paused and stopped, what a pause costs and gives back, and aegisd with 100 instances; about four
             minutes, with a swap file of its own for as long
+  claw      the bot of Claw Kit with the real OpenClaw, beside the same OpenClaw bare on the host: boots, replies, memory
+            and CPU, awake and asleep; about twenty minutes, at the end with a swap file of its own
 
-  --json FILE   also writes every single measurement
-  --help        this text
+  --json FILE         also writes every single measurement
+  --idle-minutes N    how long claw leaves the bot alone (${IDLE_MINUTES})
+  --help              this text
 
 It runs as root, in an Aegis home of its own that is gone afterwards. Nothing here can fail for being slow.
 `;
@@ -37,10 +45,17 @@ export function parseOptions(args: string[]): BenchOptions | null {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { json: { type: "string" }, help: { type: "boolean", short: "h" } },
+    options: {
+      json: { type: "string" },
+      "idle-minutes": { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
   });
   if (values.help === true) return null;
   const unknown = positionals.find((name) => !isGroup(name));
   if (unknown !== undefined) throw new Error(`there is no group "${unknown}"; the groups are ${GROUPS.join(", ")}`);
-  return { groups: positionals.length === 0 ? GROUPS : positionals.filter(isGroup), json: values.json ?? null };
+  const idleMinutes = Number(values["idle-minutes"] ?? IDLE_MINUTES);
+  if (!(idleMinutes > 0 && idleMinutes <= 1000)) throw new Error("--idle-minutes must be a number of minutes, above 0");
+  const groups = positionals.length === 0 ? USUAL : positionals.filter(isGroup);
+  return { groups, json: values.json ?? null, idleMinutes };
 }

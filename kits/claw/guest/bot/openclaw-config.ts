@@ -6,7 +6,9 @@ import type { KeyPlan } from "./key-inside.ts";
 import type { BotPaths } from "./paths.ts";
 
 const GATEWAY_PORT = 18789;
-const WEBHOOK_PORT = 8787;
+/** the host posts to this one, the plugin's gate, behind which OpenClaw's own webhook is */
+const GATE_PORT = 8787;
+const WEBHOOK_PORT = 8788;
 const WEBHOOK_PATH = "/telegram-webhook";
 const BRIDGE_PORT = 8091;
 const PLUGIN_ID = "claw-kit";
@@ -21,7 +23,12 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
   const { models, defaults } = llmSections(config.llm, ownKey(config, plan));
   const pluginConfig: PluginConfig = {
     state_file: join(paths.state, "claw-kit.json"),
-    chat: { api_root: config.chat.api_root, bot_token: config.chat.bot_token, bridge_port: BRIDGE_PORT },
+    chat: {
+      api_root: config.chat.api_root,
+      bot_token: config.chat.bot_token,
+      bridge_port: BRIDGE_PORT,
+      gate: gate(config.chat),
+    },
     llm: config.llm,
     work: config.work,
   };
@@ -45,8 +52,8 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
       defaults: {
         ...defaults,
         workspace: paths.agent,
-        // a sleeping bot has no use for a clock that wakes the model; events still wake it
-        heartbeat: { every: "0m" },
+        // each beat wakes the bot and costs a turn, so it is asked for; events wake the model in any case
+        heartbeat: { every: `${config.heartbeat_s ?? 0}s` },
       },
     },
     // one person's messages never reach another's session
@@ -88,6 +95,9 @@ function telegramChannel(chat: ChatConfig) {
     ...access(chat.allow_from),
   };
 }
+
+const gate = ({ webhook_url }: ChatConfig): PluginConfig["chat"]["gate"] =>
+  webhook_url === null ? null : { port: GATE_PORT, webhook_port: WEBHOOK_PORT, gateway_port: GATEWAY_PORT };
 
 /** Without a webhook OpenClaw polls. */
 function webhook({ webhook_url, webhook_secret }: ChatConfig) {

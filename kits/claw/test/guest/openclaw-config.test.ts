@@ -7,8 +7,12 @@ import { type ClawConfig, readClawConfig } from "../../guest/claw-config.ts";
 import { botInstance } from "../../src/bot-instance.ts";
 import { loadSettings } from "../../src/settings.ts";
 
-const configOf = (allowFrom: string[] | null, chat: Partial<ClawConfig["chat"]> = {}) => {
-  const { create } = botInstance(loadSettings({}), {
+const configOf = (
+  allowFrom: string[] | null,
+  chat: Partial<ClawConfig["chat"]> = {},
+  env: Record<string, string> = {},
+) => {
+  const { create } = botInstance(loadSettings(env), {
     image: "claw",
     workspace: "w",
     openclaw: "2026.9.6",
@@ -31,10 +35,24 @@ test("what keeps people and the host apart is set", () => {
   expect(config.plugins.allow).toEqual(["telegram", "claw-kit", "admin-http-rpc"]);
 });
 
-test("the webhook listens where the host dials", () => {
-  expect(configOf(["42"]).channels.telegram).toMatchObject({
+test.each([
+  [{}, "0s"],
+  [{ CLAW_HEARTBEAT_S: "never" }, "0s"],
+  [{ CLAW_HEARTBEAT_S: "1800" }, "1800s"],
+])("the heartbeat with %o", (env, every) => {
+  expect(configOf(["42"], {}, env).agents.defaults.heartbeat).toEqual({ every });
+});
+
+test("the webhook listens behind the gate, which is where the host dials", () => {
+  const { channels, plugins } = configOf(["42"]);
+  expect(plugins.entries["claw-kit"].config.chat.gate).toEqual({
+    port: 8787,
+    webhook_port: 8788,
+    gateway_port: 18789,
+  });
+  expect(channels.telegram).toMatchObject({
     webhookHost: "127.0.0.1",
-    webhookPort: 8787,
+    webhookPort: 8788,
     webhookPath: "/telegram-webhook",
     webhookSecret: "hook",
     apiRoot: "http://127.0.0.1:8091",

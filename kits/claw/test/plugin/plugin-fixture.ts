@@ -80,7 +80,7 @@ export async function plugin() {
   const errors: string[] = [];
   const config: PluginConfig = {
     state_file: join(folder, "state", "claw-kit.json"),
-    chat: { api_root: "", bot_token: "", bridge_port: 0 },
+    chat: { api_root: "", bot_token: "", bridge_port: 0, gate: null },
     llm: {
       api: "openai-completions",
       base_url: "http://127.0.0.1:8082/v1",

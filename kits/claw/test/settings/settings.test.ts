@@ -130,6 +130,7 @@ test.each([
   [{ CLAW_WORK_MEMORY_MB: "lots" }, "CLAW_WORK_MEMORY_MB"],
   [{ CLAW_WORK_MEMORY_MB: "8192" }, "CLAW_WORK_MAX_MEMORY_MB"],
   [{ CLAW_BOT_MEMORY_MB: "512" }, "CLAW_BOT_MEMORY_MB"],
+  [{ CLAW_HEARTBEAT_S: "often" }, "CLAW_HEARTBEAT_S"],
   [{ CLAW_WORK_PAUSE_AFTER_IDLE_S: "-1" }, "CLAW_WORK_PAUSE_AFTER_IDLE_S"],
 ])("a bad value is refused by name: %o", (env, name) => {
   expect(refusal(env)).toContain(name);

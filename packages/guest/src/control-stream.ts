@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { MAX_LINE_BYTES, type RpcError, type RpcMessage } from "@aegis/protocol/control";
 import { LineSplitter } from "@aegis/protocol/line-splitter";
 import { GuestError, messageOf } from "./guest-error.ts";
@@ -17,11 +17,11 @@ export interface ControlHandler {
 
 /** One control stream: JSON-RPC lines both ways. Whoever sends what is no JSON-RPC loses the stream, nothing else. */
 export class ControlStream implements Outlet {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #handler: ControlHandler;
   readonly #lines = new LineSplitter(MAX_LINE_BYTES);
 
-  constructor(socket: Socket, handler: ControlHandler) {
+  constructor(socket: Duplex, handler: ControlHandler) {
     this.#socket = socket;
     this.#handler = handler;
   }

@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { ExecHeader, ProcessExit, StreamReply } from "@aegis/protocol/control";
 import { encodeFrame, encodeTextFrame, type Frame, FrameDecoder, FrameType } from "@aegis/protocol/exec-frame";
 import { signalGroup } from "./child-process.ts";
@@ -29,7 +29,7 @@ export interface ExecSpec extends Pick<ExecHeader, "command" | "tty"> {
  * half included, before the exit frame hangs up.
  */
 export class ExecStream {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #decoder = new FrameDecoder();
   readonly #process: ExecProcess;
   readonly #input: InputQueue;
@@ -37,7 +37,7 @@ export class ExecStream {
   #probe: NodeJS.Timeout | undefined;
 
   /** @throws GuestError `spawn_failed` */
-  constructor(socket: Socket, spec: ExecSpec) {
+  constructor(socket: Duplex, spec: ExecSpec) {
     this.#socket = socket;
     const take = (type: OutputType, bytes: Uint8Array) => this.#output(type, bytes);
     this.#process = spec.tty === null ? new PipedExec(spec, take) : new TerminalExec(spec, spec.tty, take);

@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { ExecHeader, HostRequests } from "@aegis/protocol/control";
 import { Heartbeat } from "./activity.ts";
 import { checkCwd, resolveCommand } from "./command-path.ts";
@@ -57,7 +57,7 @@ export class Harness implements StreamHandlers, ControlHandler {
   // --- streams ------------------------------------------------------------------------------------------------------
 
   /** A new control stream replaces the old one: the daemon was restarted. */
-  control(socket: Socket): void {
+  control(socket: Duplex): void {
     this.#control?.close();
     this.#control = new ControlStream(socket, this);
     reply(socket, { ok: true, harness: this.#workload.state });
@@ -66,13 +66,13 @@ export class Harness implements StreamHandlers, ControlHandler {
     this.#reverse.hostArrived();
   }
 
-  async port(socket: Socket, port: number): Promise<void> {
+  async port(socket: Duplex, port: number): Promise<void> {
     const inside = await dialPort(port);
     reply(socket, { ok: true });
     splice(socket, inside);
   }
 
-  accept(socket: Socket, streamId: string): void {
+  accept(socket: Duplex, streamId: string): void {
     const inside = this.#reverse.accept(streamId);
     if (inside === null)
       throw new GuestError("unknown_stream", "No connection in the instance waits under this id (any more).");
@@ -80,7 +80,7 @@ export class Harness implements StreamHandlers, ControlHandler {
     splice(socket, inside);
   }
 
-  async exec(socket: Socket, header: ExecHeader): Promise<void> {
+  async exec(socket: Duplex, header: ExecHeader): Promise<void> {
     if (header.user !== null) checkUser(header.user, ownIds(), readAccounts());
     const env = { ...this.#env, ...header.env };
     if (header.tty !== null) env["TERM"] ??= "xterm-256color";

@@ -1,7 +1,9 @@
 import { HARNESS_LISTEN_FD } from "@aegis/protocol/control";
+import { fstatSync } from "node:fs";
 import { basename } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { GUEST_SOCKET } from "./commands/guest-socket.ts";
+import { serveDevice } from "./device-server.ts";
 import { messageOf } from "./guest-error.ts";
 import { Harness } from "./harness.ts";
 import { forbidInspection } from "./libc.ts";
@@ -35,7 +37,8 @@ async function runHarness(args: string[]): Promise<void> {
     throw new Error(`"${args.join(" ")}" is not understood: only --guest-socket PATH can be given`);
   const harness = new Harness({ guestSocket: guestSocket ?? GUEST_SOCKET, exit: () => process.exit(0) });
   survive(harness);
-  await serveStreams(HARNESS_LISTEN_FD, harness);
+  if (fstatSync(HARNESS_LISTEN_FD).isCharacterDevice()) serveDevice(HARNESS_LISTEN_FD, harness);
+  else await serveStreams(HARNESS_LISTEN_FD, harness);
 }
 
 /** Nothing that happens inside may end the harness: with it the instance ends. */

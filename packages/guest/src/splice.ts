@@ -1,15 +1,15 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
-/** Joins two sockets: bytes both ways, no faster than the slower one, each end of writing passed on by itself. */
-export function splice(a: Socket, b: Socket): void {
+/** Joins two streams: bytes both ways, no faster than the slower one, each end of writing passed on by itself. */
+export function splice(a: Duplex, b: Duplex): void {
   const destroyBoth = () => {
     a.destroy();
     b.destroy();
   };
   for (const socket of [a, b]) {
     socket.on("error", destroyBoth);
-    socket.on("close", (hadError) => {
-      if (hadError) destroyBoth();
+    socket.on("close", (hadError?: boolean) => {
+      if (hadError === true) destroyBoth();
     });
   }
   // a side that closed without the other direction's end having passed can take nothing more

@@ -1,4 +1,5 @@
-import { createServer, type Socket } from "node:net";
+import { createServer } from "node:net";
+import type { Duplex } from "node:stream";
 import { type ExecHeader, MAX_LINE_BYTES, type StreamReply } from "@aegis/protocol/control";
 import { FirstLine } from "@aegis/protocol/first-line";
 import { GuestError, messageOf } from "./guest-error.ts";
@@ -7,22 +8,24 @@ import { parseStreamHeader } from "./stream-header.ts";
 /** How long a host may take to send the header line, in ms. */
 const HEADER_TIMEOUT_MS = 30_000;
 
-/** What the streams of the host lead to. A socket comes paused, half-open, with the bytes behind its header in it. */
+/**
+ * What the streams of the host lead to. A stream comes paused, may be half open, and has the bytes behind its header in
+ * it; it is a socket, or one of many on a character device.
+ */
 export interface StreamHandlers {
-  control(socket: Socket): void;
+  control(socket: Duplex): void;
   /** @throws GuestError */
-  port(socket: Socket, port: number): Promise<void>;
+  port(socket: Duplex, port: number): Promise<void>;
   /** @throws GuestError */
-  exec(socket: Socket, header: ExecHeader): Promise<void>;
+  exec(socket: Duplex, header: ExecHeader): Promise<void>;
   /** @throws GuestError */
-  accept(socket: Socket, streamId: string): void;
+  accept(socket: Duplex, streamId: string): void;
 }
 
 /** Takes the host's streams off an inherited listening socket and hands each to its handler. */
 export function serveStreams(listenFd: number, handlers: StreamHandlers): Promise<void> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-    socket.on("error", () => socket.destroy());
-    void serve(socket, handlers);
+    serveStream(socket, handlers);
   });
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -34,9 +37,15 @@ export function serveStreams(listenFd: number, handlers: StreamHandlers): Promis
   });
 }
 
-export const reply = (socket: Socket, message: StreamReply): boolean => socket.write(`${JSON.stringify(message)}\n`);
+/** @param socket paused and half-open, of a host that has yet to say what it wants */
+export function serveStream(socket: Duplex, handlers: StreamHandlers): void {
+  socket.on("error", () => socket.destroy());
+  void serve(socket, handlers);
+}
 
-async function serve(socket: Socket, handlers: StreamHandlers): Promise<void> {
+export const reply = (socket: Duplex, message: StreamReply): boolean => socket.write(`${JSON.stringify(message)}\n`);
+
+async function serve(socket: Duplex, handlers: StreamHandlers): Promise<void> {
   try {
     const line = await readHeader(socket);
     if (line !== null) await dispatch(socket, line, handlers);
@@ -48,7 +57,7 @@ async function serve(socket: Socket, handlers: StreamHandlers): Promise<void> {
   }
 }
 
-function dispatch(socket: Socket, line: string, handlers: StreamHandlers): Promise<void> | void {
+function dispatch(socket: Duplex, line: string, handlers: StreamHandlers): Promise<void> | void {
   const header = parseStreamHeader(line);
   switch (header.kind) {
     case "control":
@@ -63,7 +72,7 @@ function dispatch(socket: Socket, line: string, handlers: StreamHandlers): Promi
 }
 
 /** @returns null when the stream ended before its header was there; @throws GuestError `invalid_header` */
-function readHeader(socket: Socket): Promise<string | null> {
+function readHeader(socket: Duplex): Promise<string | null> {
   const first = new FirstLine(MAX_LINE_BYTES);
   return new Promise((resolve, reject) => {
     const settle = (line: string | null, error?: GuestError) => {

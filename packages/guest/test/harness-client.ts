@@ -1,27 +1,33 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, renameSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { ExecHeader, ProcessExit, RunParams, StreamHeader, StreamReply } from "@aegis/protocol/control";
 import { encodeFrame, encodeTextFrame, type Frame, FrameDecoder, FrameType } from "@aegis/protocol/exec-frame";
 import { FirstLine } from "@aegis/protocol/first-line";
 import { LineSplitter } from "@aegis/protocol/line-splitter";
+import { DeviceHost } from "./device-host.ts";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const BUN = fileURLToPath(new URL("../../../node_modules/.bin/bun", import.meta.url));
 const MAX_LINE_BYTES = 4 * 1024 * 1024;
 
-/** A real harness on this machine, without a container around it, and the host's side of its socket. */
+/** A real harness on this machine, without a container around it, and the host's side of its socket or device. */
 export class TestHarness {
+  /** what the harnesses of a test file are reached by */
+  static channel: "socket" | "device" = "socket";
   readonly folder: string;
   readonly guestSocket: string;
   readonly process: ChildProcess;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Set<Duplex>();
+  readonly #device: DeviceHost | null;
 
-  private constructor(folder: string, process: ChildProcess) {
+  private constructor(folder: string, process: ChildProcess, device: DeviceHost | null) {
+    this.#device = device;
     this.folder = folder;
     this.guestSocket = join(folder, "run/guestd.sock");
     this.process = process;
@@ -30,19 +36,29 @@ export class TestHarness {
   /** @param program the harness's program and what comes before its own arguments */
   static async start(program: [string, ...string[]] = [BUN, "run", MAIN]): Promise<TestHarness> {
     const folder = mkdtempSync(join(tmpdir(), "aegis-harness-"));
-    const server = await listen(folder);
     const [file, ...before] = program;
     const args = [...before, "harness", "--guest-socket", join(folder, "run/guestd.sock")];
-    const child = spawn(file, args, { stdio: ["ignore", "ignore", "inherit", fdOf(server)] });
+    const start = (fd: number) => spawn(file, args, { stdio: ["ignore", "ignore", "inherit", fd] });
+    if (TestHarness.channel === "device") {
+      const device = await DeviceHost.start(folder, BUN);
+      return new TestHarness(folder, device.lend(start), device);
+    }
+    const server = await listen(folder);
+    const child = start(fdOf(server));
     server.close();
-    return new TestHarness(folder, child);
+    return new TestHarness(folder, child, null);
+  }
+
+  /** A stream of which nothing has been said yet. */
+  connect(): Duplex {
+    const socket = this.#device?.dial() ?? connect({ path: join(this.folder, "control.sock"), allowHalfOpen: true });
+    this.#sockets.add(socket);
+    return socket.on("error", () => socket.destroy());
   }
 
   /** A stream behind its header and reply. */
-  async dial(header: StreamHeader | string): Promise<{ socket: Socket; reply: StreamReply }> {
-    const socket = connect({ path: join(this.folder, "control.sock"), allowHalfOpen: true });
-    this.#sockets.add(socket);
-    socket.on("error", () => socket.destroy());
+  async dial(header: StreamHeader | string): Promise<{ socket: Duplex; reply: StreamReply }> {
+    const socket = this.connect();
     socket.write(typeof header === "string" ? header : `${JSON.stringify(header)}\n`);
     return { socket, reply: JSON.parse(await readLine(socket)) };
   }
@@ -58,6 +74,11 @@ export class TestHarness {
     return new TestExec(socket, reply);
   }
 
+  /** The host of a device goes away in the middle of everything. */
+  killHost(): void {
+    this.#device?.kill();
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     if (this.process.exitCode === null && this.process.signalCode === null) {
@@ -67,6 +88,7 @@ export class TestHarness {
       await gone;
       clearTimeout(force);
     }
+    await this.#device?.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -81,17 +103,17 @@ export interface Message {
 
 /** The host's end of a control stream; remembers every message and lets a test wait for one. */
 export class TestControl {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly reply: StreamReply;
   readonly messages: Message[] = [];
   readonly closed: Promise<unknown>;
   #nextId = 1;
   #arrived: (() => void)[] = [];
 
-  constructor(socket: Socket, reply: StreamReply) {
+  constructor(socket: Duplex, reply: StreamReply) {
     this.socket = socket;
     this.reply = reply;
-    this.closed = once(socket, "close");
+    this.closed = new Promise((resolve) => socket.once("close", resolve));
     const lines = new LineSplitter(MAX_LINE_BYTES);
     socket.on("data", (chunk: Buffer) => {
       for (const line of lines.push(chunk)) this.messages.push(JSON.parse(line));
@@ -144,17 +166,17 @@ export class TestControl {
 
 /** The host's end of an exec stream. */
 export class TestExec {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly reply: StreamReply;
   readonly frames: Frame[] = [];
   readonly ended: Promise<unknown>;
   #arrived: (() => void)[] = [];
 
-  constructor(socket: Socket, reply: StreamReply) {
+  constructor(socket: Duplex, reply: StreamReply) {
     this.socket = socket;
     this.reply = reply;
     const decoder = new FrameDecoder();
-    this.ended = once(socket, "end").then(() => socket.end());
+    this.ended = new Promise((resolve) => socket.once("end", resolve).once("close", resolve)).then(() => socket.end());
     socket.on("data", (chunk: Buffer) => {
       this.frames.push(...decoder.push(chunk));
       const arrived = this.#arrived;
@@ -202,7 +224,7 @@ export class TestExec {
 }
 
 /** First line of a socket; what follows stays in it, and it is paused. */
-function readLine(socket: Socket): Promise<string> {
+function readLine(socket: Duplex): Promise<string> {
   const first = new FirstLine(MAX_LINE_BYTES);
   return new Promise((resolve, reject) => {
     const take = (chunk: Buffer) => {
@@ -218,7 +240,7 @@ function readLine(socket: Socket): Promise<string> {
   });
 }
 
-export async function readAll(socket: Socket): Promise<string> {
+export async function readAll(socket: Duplex): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of socket) chunks.push(chunk);
   return Buffer.concat(chunks).toString();

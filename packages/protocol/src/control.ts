@@ -122,5 +122,5 @@ export const IDLE_NET_BYTES = 512;
 export const GUEST_API_PORT = 7777;
 /** where the harness and its loader are mounted */
 export const HARNESS_DIR = "/.aegis";
-/** the harness listens on this inherited file descriptor */
+/** the harness listens on this inherited file descriptor, or carries all streams on it where it is a character device */
 export const HARNESS_LISTEN_FD = 3;

@@ -101,14 +101,18 @@ export class ContainerHost {
       execFileSync(command, args, { encoding: "utf8" })
         .split("\n")
         .filter((line) => marks.some((mark) => line.includes(mark)));
-    return () => [...look("ip", "-o", "address"), ...look("ip", "route"), ...look("nft", "list", "tables")];
+    return () => {
+      // given to another home meanwhile: what carries its number is that one's
+      if (existsSync(join("/run/aegis/net", block))) return [];
+      return [...look("ip", "-o", "address"), ...look("ip", "route"), ...look("nft", "list", "tables")];
+    };
   }
 
   #claimedBlock(): string | null {
     const folder = "/run/aegis/net";
     if (!existsSync(folder)) return null;
     const names = readdirSync(folder).filter((name) => /^\d+$/.test(name));
-    return names.find((name) => readFileSync(join(folder, name), "utf8") === this.home) ?? null;
+    return names.find((name) => claimant(join(folder, name)) === this.home) ?? null;
   }
 
   #cgroups(): string[] {
@@ -122,5 +126,14 @@ export class ContainerHost {
 
   remove(): void {
     rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+/** Empty for a claim that has just been given back. */
+function claimant(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
   }
 }

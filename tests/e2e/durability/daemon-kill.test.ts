@@ -39,14 +39,14 @@ describe("kill -9 of aegisd", () => {
     await aegis.start();
     const answered = Date.now();
     expect(await served).toBe("after");
-    expect(Date.now() - answered).toBeLessThan(1000);
+    expect(Date.now() - answered).toBeLessThan(BEHIND_MS);
     expect(await aegis.sh(id, "cat /tmp/pid")).not.toBe("");
     expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running", failure: null, endpoints });
   });
 
   it("lets a lease end when it was to end", async () => {
     const { id } = await aegis.boot({ command: FOREVER });
-    const lease = await aegis.client.instances.lease(id, { ttl_ms: 4000, reason: "four seconds" });
+    const lease = await aegis.client.instances.lease(id, { ttl_ms: 8000, reason: "eight seconds" });
     await aegis.kill9();
     await aegis.start();
     expect(await aegis.client.instances.get(id)).toMatchObject({ leases: [lease] });

@@ -2,6 +2,7 @@ import http from "node:http";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import type { InstanceView } from "@aegis/protocol/instance";
+import type { DriverFeatures } from "../src/core/driver.ts";
 import type { Image } from "../src/core/images.ts";
 import { startDaemon } from "../src/daemon.ts";
 import type { Daemon } from "../src/daemon.ts";
@@ -50,10 +51,13 @@ export interface DaemonFixture {
 const KITS = fileURLToPath(new URL("../../../kits", import.meta.url));
 
 /** A whole daemon over the fake driver, on a home of its own; ended with the test. */
-export async function daemonFixture(again?: Pick<DaemonFixture, "home" | "host">): Promise<DaemonFixture> {
+export async function daemonFixture(
+  again?: Pick<DaemonFixture, "home" | "host">,
+  features: Partial<DriverFeatures> = {},
+): Promise<DaemonFixture> {
   const home = again?.home ?? openHome({ AEGIS_HOME: temporaryFolder() }, owner);
   const host = again?.host ?? new FakeHost();
-  const driver = new FakeDriver(host);
+  const driver = new FakeDriver(host, features);
   const warnings: string[] = [];
   const space = { path: home.root, freeBytes: 50 * 2 ** 30, totalBytes: 100 * 2 ** 30 };
   const daemon = await startDaemon({

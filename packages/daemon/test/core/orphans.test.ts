@@ -60,6 +60,21 @@ describe("children of a parent that ends", () => {
     expect([parent.state, child.state, grandchild.state]).toEqual(["paused", "running", "running"]);
   });
 
+  it("go on when it is hibernated, with a daemon that comes later too, and end hibernated when it is stopped", async () => {
+    const world = await aWorld();
+    const { parent, child, grandchild } = await threeLevels(world);
+    await child.hibernate();
+    await parent.hibernate();
+    await world.crash();
+    const [above, middle, below] = [parent, child, grandchild].map(({ id }) => world.instances.find(id));
+    if (above === undefined || middle === undefined || below === undefined) throw new Error("one is gone");
+    await untilState(below, "running");
+    expect([above.state, middle.state]).toEqual(["hibernated", "hibernated"]);
+    await world.instances.stop(above);
+    expect([above.state, middle.state, below.state]).toEqual(["stopped", "stopped", "stopped"]);
+    expect(world.host.snapshots.size).toBe(0);
+  });
+
   it("end also below one that keeps its own", async () => {
     const world = await aWorld();
     const { parent, child, grandchild } = await threeLevels(world, {}, { orphans: "keep" });

@@ -138,6 +138,7 @@ async function inTime(work: Promise<unknown>): Promise<void> {
 async function startRace(idle: { pause: number | null; stop: number | null }, hook: Hook): Promise<Race> {
   const pause_hook = pauseHook(hook);
   const race: Race = new Race(new RaceWorld({ onPause: () => race.onPause() }));
+  race.world.driver.whileHibernating = () => turn(3);
   await race.world.instances.reconcile();
   const { instance } = await race.world.instances.create({
     command: ["echo-server", String(ECHO_PORT)],

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Driver, Machine, MachineSpec } from "../../src/core/driver.ts";
+import { hibernationContract } from "./hibernation-contract.ts";
 import { execIn, openControl, openStream } from "./harness-streams.ts";
 
 export interface DriverUnderTest {
@@ -11,8 +12,26 @@ export interface DriverUnderTest {
   cleanUp(): Promise<void>;
 }
 
+const contractSpec = (over: Partial<MachineSpec>, { spec }: DriverUnderTest): MachineSpec => ({
+  instanceId: "inst-contract",
+  boot: 1,
+  hostname: "contract",
+  image: { digest: "sha256:0" },
+  rootfs: "/nonexistent",
+  user: "",
+  memoryMb: 128,
+  diskMb: 1024,
+  vcpus: 1,
+  readOnlyRoot: false,
+  network: { mode: "open" },
+  workspace: null,
+  ...spec,
+  ...over,
+});
+
 /** What every backend promises, whatever it is made of. */
 export function driverContract(name: string, makeDriver: () => Promise<DriverUnderTest>): void {
+  hibernationContract(name, makeDriver, contractSpec);
   describe(`driver contract: ${name}`, () => {
     let tested: DriverUnderTest;
     let driver: Driver;
@@ -35,22 +54,8 @@ export function driverContract(name: string, makeDriver: () => Promise<DriverUnd
       await tested.cleanUp();
     });
 
-    const specOf = (over: Partial<MachineSpec> = {}): MachineSpec => ({
-      instanceId: `inst-contract-${++instances}`,
-      boot: 1,
-      hostname: "contract",
-      image: { digest: "sha256:0" },
-      rootfs: "/nonexistent",
-      user: "",
-      memoryMb: 128,
-      diskMb: 1024,
-      vcpus: 1,
-      readOnlyRoot: false,
-      network: { mode: "open" },
-      workspace: null,
-      ...tested.spec,
-      ...over,
-    });
+    const specOf = (over: Partial<MachineSpec> = {}): MachineSpec =>
+      contractSpec({ instanceId: `inst-contract-${++instances}`, ...over }, tested);
 
     const boot = async (over: Partial<MachineSpec> = {}): Promise<Machine> => {
       const machine = await driver.create(specOf(over));

@@ -42,7 +42,7 @@ export class FakeDriver implements Driver {
   /** a test puts something here that `create` waits for */
   beforeCreate: (spec: MachineSpec) => Promise<void> = async () => undefined;
   /** a test puts something here that `hibernate` waits for, in the middle of it */
-  whileHibernating: () => Promise<void> = async () => undefined;
+  whileHibernating: (signal: AbortSignal) => Promise<void> = async () => undefined;
 
   constructor(host = new FakeHost(), features: Partial<DriverFeatures> = {}) {
     this.host = host;
@@ -89,8 +89,8 @@ export class FakeDriver implements Driver {
         if (machines.get(spec.instanceId) === machine) machines.delete(spec.instanceId);
       },
       write: this.features.hibernates
-        ? async (snapshot) => {
-            await this.whileHibernating();
+        ? async (snapshot, signal) => {
+            await this.whileHibernating(signal);
             snapshots.set(spec.instanceId, snapshot);
           }
         : null,

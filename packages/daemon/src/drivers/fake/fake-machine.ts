@@ -30,7 +30,7 @@ export interface FakeMachineParts {
   faults: FakeFaults;
   onRemove: () => void;
   /** null where the backend cannot hibernate */
-  write: ((snapshot: FakeSnapshot) => Promise<void>) | null;
+  write: ((snapshot: FakeSnapshot, signal: AbortSignal) => Promise<void>) | null;
   /** what goes on in it; a new one boots */
   harness?: FakeHarness;
 }
@@ -104,16 +104,12 @@ export class FakeMachine implements Machine {
     return this.#alive && this.#gate.closed;
   }
 
-  async #hibernate(
-    write: (snapshot: FakeSnapshot) => Promise<void>,
-    key: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #hibernate(write: NonNullable<FakeMachineParts["write"]>, key: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#faults.hibernate !== null) throw this.#faults.hibernate;
     if (!this.#alive || !this.#gate.closed)
       throw new AegisError("driver_failed", `${this.instanceId} cannot be hibernated: it is not paused.`);
-    await write({ harness: this.harness, key });
+    await write({ harness: this.harness, key }, signal);
     // aborted or ended meanwhile: nothing has changed hands yet
     signal.throwIfAborted();
     if (!this.#alive) throw new AegisError("driver_failed", `${this.instanceId} has ended.`);

@@ -24,6 +24,8 @@ export async function startEchoModel(): Promise<EchoModel> {
   const replies: string[] = [];
   let held: { asked: PromiseWithResolvers<void>; released: PromiseWithResolvers<void> } | null = null;
   const server = createServer((request, response) => {
+    // OpenClaw asks before a scheduled job whether a model on loopback is there
+    if (request.method === "GET") return void response.end(JSON.stringify({ object: "list", data: [] }));
     void (async () => {
       const body = JSON.parse(Buffer.concat(await request.toArray()).toString()) as Request;
       held?.asked.resolve();

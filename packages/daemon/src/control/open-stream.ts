@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import { MAX_LINE_BYTES } from "@aegis/protocol/control";
 import type { StreamErrorCode, StreamHeader, StreamReply } from "@aegis/protocol/control";
 import { AegisError } from "@aegis/protocol/errors";
@@ -38,12 +39,18 @@ export async function openStream(
   early?: () => Uint8Array,
 ): Promise<Opened> {
   const stream = await machine.dial(signal);
-  const line = Buffer.from(`${JSON.stringify(header)}\n`);
-  stream.write(early === undefined ? line : Buffer.concat([line, early()]));
-  const reply = await readReply(stream, signal);
+  const [reply] = await Promise.all([readReply(stream, signal), sendHeader(stream, header, early)]);
   if (reply.ok) return { stream, reply };
   stream.destroy();
   return { refused: reply };
+}
+
+async function sendHeader(stream: Duplex, header: StreamHeader, early?: () => Uint8Array): Promise<void> {
+  const line = Buffer.from(`${JSON.stringify(header)}\n`);
+  if (early === undefined) return void stream.write(line);
+  // what comes in the same turn of the event loop goes along, which saves a round trip
+  if (early().length === 0) await setImmediate();
+  stream.write(Buffer.concat([line, early()]));
 }
 
 /** Takes the answer off the stream; bytes behind it go back, for whoever reads next. */

@@ -190,6 +190,7 @@ describe("verbs", () => {
     ["disable", "disabled web"],
     ["restart", "restarting web"],
     ["pause", "paused web"],
+    ["hibernate", "hibernated web"],
     ["resume", "resumed web"],
   ])("%s", async (verb, said) => {
     daemon.routes[`POST /v1/instances/web/${verb}`] = () => ({ body: {} });
@@ -210,10 +211,14 @@ describe("verbs", () => {
     expect(stdout).toBe("web never pauses, only leases count; restarts on failure\n");
     await run("instance set web --stop-after 2m --idle-policy leases_only");
     await run("instance set web --pause-hook none");
+    await run("instance set web --no-hibernate");
+    await run("instance set web --hibernate");
     expect(daemon.calls.map(({ body }) => body)).toEqual([
       { pause_after_idle_s: null, restart: "on-failure" },
       { stop_after_paused_s: 120, idle_policy: "leases_only" },
       { pause_hook: null },
+      { hibernate: false },
+      { hibernate: true },
     ]);
   });
 

@@ -75,7 +75,7 @@ export interface Machine {
   kill(): Promise<void>;
   /** True once the kernel has killed a process for want of memory in this boot. */
   ranOutOfMemory(): Promise<boolean>;
-  /** Removes all that the backend holds for this boot but the instance's disk; after {@link exited} only; idempotent. */
+  /** Removes all that the backend holds for this boot but the instance's disk and what {@link hibernate} wrote; after {@link exited} only; idempotent. */
   remove(): Promise<void>;
   stats(): Promise<InstanceStats>;
   /**
@@ -125,7 +125,8 @@ export interface Driver {
   create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /**
    * Takes up a machine where {@link Machine.hibernate} left it, as a new boot: `spec.boot` is a generation of its own. What
-   * was written is used up, whatever comes of it; on failure or abort nothing else is left behind.
+   * was written is used up, whatever comes of it; on failure or abort nothing else is left behind. The machine runs, with the
+   * memory, processors and disk that it had: a `diskMb` that has grown counts from the next {@link create} on.
    * @throws AegisError `snapshot_unusable` that says why; then only {@link create} helps
    */
   restore?(spec: MachineSpec, key: Uint8Array, signal?: AbortSignal): Promise<Machine>;

@@ -18,6 +18,9 @@ describe("connections", async () => {
 describe("run", async () => {
   await import("./harness-run.test.ts");
 });
+describe("compiled", async () => {
+  await import("./compiled-harness.test.ts");
+});
 
 test("a host that is killed in the middle of a transfer leaves nothing to the next one", async () => {
   const harness = await TestHarness.start();

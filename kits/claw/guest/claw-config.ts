@@ -10,6 +10,8 @@ export interface ClawConfig {
   memory_mb: number;
   /** null: no heartbeat */
   heartbeat_s: number | null;
+  /** the agent has a shell and files of its own, in a sandbox of each chat; otherwise it has none */
+  own_tools: boolean;
   /** the bot is given the key of its model, as its settings want; null: the host adds it */
   key: KeyInside | null;
 }

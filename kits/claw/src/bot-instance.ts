@@ -33,7 +33,10 @@ const OPENCLAW_STATE = {
   OPENCLAW_CONFIG_PATH: "/workspace/state/openclaw.json",
 };
 
-const MAX_CHILDREN = 8;
+const MAX_WORK = 8;
+/** of the bot's own tools, one for each chat that uses them */
+const MAX_SANDBOXES = 8;
+const SANDBOX_MEMORY_MB = 512;
 const MAX_CHILD_PORTS = 8;
 const MAX_CHILD_VCPUS = 2;
 
@@ -80,6 +83,7 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     work: { image: around.image, ...work },
     memory_mb: bot.memory_mb,
     heartbeat_s: settings.heartbeat_s,
+    own_tools: settings.own_tools,
     key: own?.config ?? null,
   };
   const create: CreateInstance = {
@@ -95,21 +99,22 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     ...bot,
     // what it has taken and not answered is in its own queue, so the next message must not be what starts it again
     restart: "always",
-    // OpenClaw's own clocks take more of a processor than an idle instance may, where it is slow or shared; whether it is in
-    // the middle of something, it says itself, when it is asked and by the leases of its turns
-    idle_policy: "leases_only",
+    ...powerOf(settings),
     bindings: [telegram, access.binding, ...(own === null ? [] : [own.binding])],
     ...(own === null ? {} : { secrets: own.secrets }),
     capabilities: {
       spawn: true,
       spawn_depth: 1,
-      max_children: MAX_CHILDREN,
+      max_children: MAX_WORK + (settings.own_tools ? MAX_SANDBOXES : 0),
       allowed_images: ["*"],
       max_memory_mb: work.max_memory_mb,
       max_vcpus: Math.max(MAX_CHILD_VCPUS, work.vcpus),
       max_expose_ports: MAX_CHILD_PORTS,
       allowed_bindings: [access.binding.name],
-      allowed_workspaces: ["work-*"],
+      allowed_workspaces: settings.own_tools ? ["work-*", "sandbox-*"] : ["work-*"],
+      ...(settings.own_tools
+        ? { tree: { memory_mb: MAX_WORK * work.max_memory_mb + MAX_SANDBOXES * SANDBOX_MEMORY_MB } }
+        : {}),
       allowed_network: ["*"],
     },
   };
@@ -118,6 +123,11 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     secrets: [{ name: RELAY_KEY_SECRET, value: around.relayKey }, ...access.secrets],
     ownKey: own?.stored ?? null,
   };
+}
+
+/** A bot that polls is not woken by anybody from outside: it is the kit's lease that keeps it awake. */
+function powerOf({ telegram }: Settings): Pick<CreateInstance, "idle_policy"> {
+  return telegram?.mode.kind === "polling" ? { idle_policy: "leases_only" } : {};
 }
 
 function chatConfig(settings: Settings, around: BotSurroundings): ChatConfig {

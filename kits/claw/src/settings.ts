@@ -15,6 +15,8 @@ export interface Settings {
   bot: PowerSettings;
   /** how often OpenClaw looks by itself whether something is to be done; null: never */
   heartbeat_s: number | null;
+  /** shell and files for the bot's own agent, in a sandbox of each chat */
+  own_tools: boolean;
   auth: Auth;
 }
 
@@ -42,6 +44,7 @@ export function loadSettings(env: Env, file?: string): Settings {
     work: work(all),
     bot: bot(all),
     heartbeat_s: seconds(all, "CLAW_HEARTBEAT_S", null),
+    own_tools: all["CLAW_OWN_TOOLS"] === "sandbox",
     auth: auth(all),
   };
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { ChatConfig, ClawConfig } from "../claw-config.ts";
 import { llmSections } from "../llm-provider.ts";
 import type { PluginConfig } from "../plugin/plugin-config.ts";
+import { SANDBOX_BACKEND_ID } from "../plugin/sandbox-backend.ts";
 import type { KeyPlan } from "./key-inside.ts";
 import type { BotPaths } from "./paths.ts";
 
@@ -14,6 +15,26 @@ const BRIDGE_PORT = 8091;
 const PLUGIN_ID = "claw-kit";
 /** comes with OpenClaw; the pause hook suspends the gateway through it, for the token of the gateway */
 const RPC_PLUGIN_ID = "admin-http-rpc";
+
+/** these run in the sandbox of the chat; the others are the gateway's own and touch no files */
+const SANDBOXED_TOOLS = ["exec", "process", "read", "ls", "write", "edit"];
+/** after a week without a word in the chat its sandbox is deleted */
+const SANDBOX_IDLE_HOURS = 168;
+
+const sandboxOfChat = {
+  mode: "all",
+  backend: SANDBOX_BACKEND_ID,
+  // one for each chat
+  scope: "session",
+  workspaceAccess: "rw",
+  prune: { idleHours: SANDBOX_IDLE_HOURS, maxAgeDays: 0 },
+};
+
+/** never beside the bot's state, whoever asks for it */
+const sandboxedTools = {
+  exec: { host: "sandbox" },
+  sandbox: { tools: { alsoAllow: [PLUGIN_ID, "work_*", "web_fetch"] } },
+};
 
 /**
  * OpenClaw's config of the bot. Its root is strict: a key that this version does not know aborts the start, so every
@@ -29,6 +50,7 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
       bridge_port: BRIDGE_PORT,
       gate: gate(config.chat),
     },
+    sandbox_file: join(paths.state, "claw-sandboxes.json"),
     llm: config.llm,
     work: config.work,
   };
@@ -54,13 +76,23 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
         workspace: paths.agent,
         // each beat wakes the bot and costs a turn, so it is asked for; events wake the model in any case
         heartbeat: { every: `${config.heartbeat_s ?? 0}s` },
+        ...(config.own_tools ? { sandbox: sandboxOfChat } : {}),
       },
     },
     // one person's messages never reach another's session
     session: { dmScope: "per-channel-peer" },
-    // Work is done in work instances: the bot itself has no shell, and no files either, for a chat could read another
-    // chat's through them. Few tools also means a short prompt.
-    tools: { toolSearch: false, profile: "minimal", alsoAllow: [PLUGIN_ID, "web_fetch"], deny: ["gateway"] },
+    // Without own tools the agent has no shell and no files, for a chat could read another chat's through them.
+    // Few tools also means a short prompt.
+    tools: {
+      toolSearch: false,
+      profile: "minimal",
+      alsoAllow: [PLUGIN_ID, "web_fetch", ...(config.own_tools ? SANDBOXED_TOOLS : [])],
+      deny: ["gateway"],
+      elevated: { enabled: false },
+      ...(config.own_tools ? sandboxedTools : {}),
+    },
+    // their files are on the bot's side, where the tools do not get
+    ...(config.own_tools ? { skills: { allowBundled: [] } } : {}),
     plugins: {
       allow: ["telegram", PLUGIN_ID, RPC_PLUGIN_ID],
       load: { paths: [join(paths.claw, "plugin")] },

@@ -1,9 +1,11 @@
 /** Entry of the OpenClaw plugin `claw-kit`: tools, commands, and a service that watches the work that is going on. */
+import * as sandboxSdk from "openclaw/plugin-sdk/sandbox";
 import { startBotApiBridge } from "./bot-api-bridge.ts";
 import { createKit, type Kit } from "./kit.ts";
 import type { OpenClawApi } from "./openclaw-api.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import { registerCommands } from "./register-commands.ts";
+import { SANDBOX_BACKEND_ID, sandboxBackend, sandboxedCall } from "./sandbox-backend.ts";
 import { startWebhookGate } from "./webhook-gate.ts";
 import { agentTool, toolSpecs } from "./work-tools.ts";
 
@@ -26,6 +28,8 @@ function register(api: OpenClawApi): void {
   for (const spec of toolSpecs)
     api.registerTool((context) => agentTool(spec, context, (...call) => kit().runTool(...call)), { name: spec.name });
   registerCommands(api, kit);
+  api.on("before_tool_call", sandboxedCall);
+  if (api.registrationMode === "full") offerSandbox(api, kit);
   api.registerService({
     id: "claw-kit-watcher",
     start: () => kit().start(),
@@ -33,6 +37,20 @@ function register(api: OpenClawApi): void {
       const ending = kit();
       place[KIT] = undefined;
       await ending.stop();
+    },
+  });
+}
+
+/** The tools of the bot's own agent find their machine through it. */
+function offerSandbox(api: OpenClawApi, kit: () => Kit): void {
+  const withdraw = sandboxSdk.registerSandboxBackend(
+    SANDBOX_BACKEND_ID,
+    sandboxBackend(sandboxSdk, () => kit().sandboxes),
+  );
+  api.lifecycle?.registerRuntimeLifecycle({
+    id: "claw-kit-sandbox",
+    cleanup: ({ reason, sessionKey, runId }) => {
+      if (sessionKey === undefined && runId === undefined && (reason === "disable" || reason === "restart")) withdraw();
     },
   });
 }

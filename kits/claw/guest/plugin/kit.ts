@@ -2,6 +2,8 @@ import { GuestApi } from "./guest-api.ts";
 import { type ChatCommand, chatCommands, ChatCommands } from "./chat-commands.ts";
 import type { DeliveryContext, OpenClawApi } from "./openclaw-api.ts";
 import type { PluginConfig } from "./plugin-config.ts";
+import { SandboxDesk } from "./sandbox-desk.ts";
+import { SandboxStore } from "./sandbox-store.ts";
 import { StayAwake } from "./stay-awake.ts";
 import { TelegramChat } from "./telegram-chat.ts";
 import { TurnAwake } from "./turn-awake.ts";
@@ -17,6 +19,7 @@ const MIN_EDIT_MS = 1500;
 
 /** Everything that lives as long as the gateway, put together once. */
 export interface Kit {
+  sandboxes: SandboxDesk;
   runTool(name: string, client: Client, params: Record<string, unknown>, signal?: AbortSignal): Promise<string>;
   runCommand(command: ChatCommand, args: string, client: Client & { chat: DeliveryContext }): Promise<void>;
   pressed(payload: string, chat: DeliveryContext, message: number): Promise<void>;
@@ -70,6 +73,7 @@ export function createKit(openclaw: OpenClawApi, config: PluginConfig, guestApi:
   const commands = new ChatCommands(parts, chat);
   let stopListening: (() => void) | undefined;
   return {
+    sandboxes: new SandboxDesk(api, new SandboxStore(config.sandbox_file), config.work),
     runTool: async (name, client, params, signal) => {
       const spec = toolSpecs.find((tool) => tool.name === name);
       return spec === undefined ? `There is no tool ${name}.` : await runTool(spec, parts, client, params, signal);

@@ -1,6 +1,14 @@
 /** The part of OpenClaw's plugin API (2026.9) that this plugin uses; the package's own types cannot be imported here. */
 export interface OpenClawApi {
   pluginConfig?: Record<string, unknown>;
+  /** `full`: the gateway is to use what is registered, and does not only look what there is */
+  registrationMode?: string;
+  lifecycle?: {
+    registerRuntimeLifecycle(lifecycle: {
+      id: string;
+      cleanup(end: { reason: string; sessionKey?: string; runId?: string }): void;
+    }): void;
+  };
   logger: PluginLogger;
   runtime: {
     system: {
@@ -23,6 +31,7 @@ export interface OpenClawApi {
   registerInteractiveHandler(handler: InteractiveHandler): void;
   on(hook: "before_dispatch", listener: (event: InboundEvent, context: HookContext) => Promise<Claim> | Claim): void;
   on(hook: "message_received", listener: (event: InboundEvent, context: HookContext) => void): void;
+  on(hook: "before_tool_call", listener: (call: ToolCall) => ToolCallChange | undefined): void;
   registerService(service: { id: string; start(): void | Promise<void>; stop(): void | Promise<void> }): void;
 }
 
@@ -115,3 +124,14 @@ export interface HookContext {
 
 /** `handled`: neither OpenClaw's own commands nor the model get it. */
 export type Claim = { handled: true } | undefined;
+
+/** Before a tool runs. */
+export interface ToolCall {
+  toolName: string;
+  params: Record<string, unknown>;
+}
+
+/** The call is made with these instead. */
+export interface ToolCallChange {
+  params: Record<string, unknown>;
+}

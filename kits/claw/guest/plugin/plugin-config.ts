@@ -4,6 +4,8 @@ import type { LlmConfig, WorkConfig } from "../claw-config.ts";
 export interface PluginConfig {
   /** which chat owns which work instance; outlives the bot's boots */
   state_file: string;
+  /** which sandboxes the bot's own tools have had; beside it */
+  sandbox_file: string;
   chat: {
     api_root: string;
     bot_token: string;

@@ -8,7 +8,7 @@ const TAKEN: ReadonlySet<ChatCommand> = new Set(["stop", "usage", "help"]);
 const BARE_STOP = /^\/stop(@\w+)?$/i;
 
 /** Commands and buttons, which need no model. The kit answers by itself: OpenClaw would take the text for Markdown. */
-export function registerCommands(api: OpenClawApi, kit: () => Kit): void {
+export function registerCommands(api: OpenClawApi, kit: () => Pick<Kit, "runCommand" | "pressed">): void {
   const warn = (error: unknown) => api.logger.warn(`claw-kit: a command failed: ${String(error)}`);
   for (const { command, description } of chatCommands.filter((one) => !TAKEN.has(one.command)))
     api.registerCommand({

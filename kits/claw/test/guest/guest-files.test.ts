@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -36,8 +36,18 @@ test("twice gives the same bytes", async () => {
     expect(await readFile(join(one.folder, file))).toEqual(await readFile(join(two.folder, file)));
 });
 
-test("every file loads by itself, without types or packages", async () => {
+/** The one package that the plugin imports: whoever loads the plugin has it. */
+async function addOpenClaw(folder: string): Promise<void> {
+  const place = join(folder, "node_modules/openclaw");
+  await mkdir(place, { recursive: true });
+  const exports = { "./plugin-sdk/sandbox": "./sandbox.mjs" };
+  await writeFile(join(place, "package.json"), JSON.stringify({ name: "openclaw", exports }));
+  await writeFile(join(place, "sandbox.mjs"), "export default {};");
+}
+
+test("every file loads by itself, without types, and with no package but OpenClaw", async () => {
   const { folder, files } = await collected();
+  await addOpenClaw(folder);
   const modules = files.filter((file) => file.endsWith(".mjs") && !["bot.mjs", "work.mjs", "pause.mjs"].includes(file));
   const load = modules.map((file) => `import ${JSON.stringify(join(folder, file))};`).join("");
   const loaded = promisify(execFile)(process.execPath, ["--no-strip-types", "--input-type=module", "-e", load], {

@@ -35,6 +35,13 @@ test("what keeps people and the host apart is set", () => {
   expect(config.plugins.allow).toEqual(["telegram", "claw-kit", "admin-http-rpc"]);
 });
 
+test("the tools of the bot's own agent run in a sandbox of the chat, whoever asks for another place", () => {
+  const { agents, tools } = configOf(["42"], {}, { CLAW_OWN_TOOLS: "sandbox" });
+  expect(agents.defaults.sandbox).toMatchObject({ mode: "all", backend: "aegis", scope: "session" });
+  expect(tools).toMatchObject({ exec: { host: "sandbox" }, elevated: { enabled: false } });
+  expect(configOf(["42"]).tools.alsoAllow).toEqual(["claw-kit", "web_fetch"]);
+});
+
 test.each([
   [{}, "0s"],
   [{ CLAW_HEARTBEAT_S: "never" }, "0s"],

@@ -81,6 +81,7 @@ export async function plugin() {
   const config: PluginConfig = {
     state_file: join(folder, "state", "claw-kit.json"),
     chat: { api_root: "", bot_token: "", bridge_port: 0, gate: null },
+    sandbox_file: join(folder, "state", "claw-sandboxes.json"),
     llm: {
       api: "openai-completions",
       base_url: "http://127.0.0.1:8082/v1",

@@ -25,10 +25,6 @@ test("the body is one that the host API takes", () => {
   expect(Value.Check(CreateInstance, made({}).create)).toBe(true);
 });
 
-test("the processor time of an idle OpenClaw does not keep it awake", () => {
-  expect(made({}).create.idle_policy).toBe("leases_only");
-});
-
 test("no secret is in the body, all of them are to be stored", () => {
   const { create, secrets } = made({ TELEGRAM_BOT_TOKEN: token, OPENAI_API_KEY: "sk-very-secret" });
   const body = JSON.stringify(create);
@@ -82,9 +78,15 @@ test("children get the model and their own workspaces only", () => {
     spawn_depth: 1,
     allowed_bindings: ["llm"],
     allowed_workspaces: ["work-*"],
+    max_children: 8,
     max_memory_mb: 4096,
   });
   expect(made({}).create.capabilities).not.toHaveProperty("allowed_secrets");
+  expect(made({ CLAW_OWN_TOOLS: "sandbox" }).create.capabilities).toMatchObject({
+    allowed_workspaces: ["work-*", "sandbox-*"],
+    max_children: 16,
+    tree: { memory_mb: 8 * 4096 + 8 * 512 },
+  });
 });
 
 test("it is asked before a pause, and told of the resume", () => {

@@ -99,7 +99,9 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     ...bot,
     // what it has taken and not answered is in its own queue, so the next message must not be what starts it again
     restart: "always",
-    ...powerOf(settings),
+    // OpenClaw's own clocks take more of a processor than an idle instance may, where it is slow or shared; whether it is in
+    // the middle of something, it says itself, when it is asked and by the leases of its turns
+    idle_policy: "leases_only",
     bindings: [telegram, access.binding, ...(own === null ? [] : [own.binding])],
     ...(own === null ? {} : { secrets: own.secrets }),
     capabilities: {
@@ -123,11 +125,6 @@ export function botInstance(settings: Settings, around: BotSurroundings): BotIns
     secrets: [{ name: RELAY_KEY_SECRET, value: around.relayKey }, ...access.secrets],
     ownKey: own?.stored ?? null,
   };
-}
-
-/** A bot that polls is not woken by anybody from outside: it is the kit's lease that keeps it awake. */
-function powerOf({ telegram }: Settings): Pick<CreateInstance, "idle_policy"> {
-  return telegram?.mode.kind === "polling" ? { idle_policy: "leases_only" } : {};
 }
 
 function chatConfig(settings: Settings, around: BotSurroundings): ChatConfig {

@@ -25,6 +25,10 @@ test("the body is one that the host API takes", () => {
   expect(Value.Check(CreateInstance, made({}).create)).toBe(true);
 });
 
+test("the processor time of an idle OpenClaw does not keep it awake", () => {
+  expect(made({}).create.idle_policy).toBe("leases_only");
+});
+
 test("no secret is in the body, all of them are to be stored", () => {
   const { create, secrets } = made({ TELEGRAM_BOT_TOKEN: token, OPENAI_API_KEY: "sk-very-secret" });
   const body = JSON.stringify(create);

@@ -1,7 +1,8 @@
 import { watch, type FSWatcher } from "node:fs";
 import { isAlive, type ProcessIdentity } from "./process-identity.ts";
 
-const POLL_MS = 15_000;
+/** A machine that ends also ends its control stream, which tells as well: this is for what nothing else has told. */
+const POLL_MS = 60_000;
 const POLL_WITHOUT_EVENTS_MS = 100;
 
 /**

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { isNeverOutside, parseIpv4 } from "@aegis/protocol/ipv4";
 import type { InstanceLink } from "./instance-link.ts";
 import { listSet, type NftElement } from "./nft-set.ts";
@@ -63,7 +63,7 @@ export class RefusalWatch {
     const { links, reports, table } = this.#options;
     const ended = this.#ended;
     const known = new Map([...ended, ...links()].map((link) => [link.interfaceName, link]));
-    if (known.size > 0 && ((await this.#haveSent(known)) || ended.size > 0)) {
+    if (known.size > 0 && (this.#haveSent(known) || ended.size > 0)) {
       this.#ended = new Set();
       for (const element of await listSet(table, "refused")) {
         const link = known.get(String(element.key[0]));
@@ -74,9 +74,10 @@ export class RefusalWatch {
     reports.tick();
   }
 
-  async #haveSent(known: ReadonlyMap<string, InstanceLink>): Promise<boolean> {
+  /** Reads in this thread: the thread pool would take twice the time of it, every other second. */
+  #haveSent(known: ReadonlyMap<string, InstanceLink>): boolean {
     const before = this.#received;
-    this.#received = parseReceived(await readFile("/proc/net/dev", "utf8"));
+    this.#received = parseReceived(readFileSync("/proc/net/dev", "utf8"));
     return [...known.keys()].some((name) => (this.#received.get(name) ?? "0") !== (before.get(name) ?? "0"));
   }
 }

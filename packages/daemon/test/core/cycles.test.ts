@@ -16,7 +16,7 @@ const WARM_UP = 3000;
 const AT_ONCE = 20;
 const MB = 2 ** 20;
 
-it(`${CYCLES} instances that come and go leave memory and disk as they were`, { timeout: 180_000 }, async () => {
+it(`${CYCLES} instances that come and go leave memory and disk as they were`, { timeout: 600_000 }, async () => {
   const folder = temporaryFolder();
   const database = join(folder, "aegis.db");
   const logs = new LogFiles(join(folder, "instances"), (message) => expect.fail(message));

@@ -91,7 +91,7 @@ const rightsAlong = (line: readonly Capabilities[]): Capabilities[] =>
   }, []);
 
 describe(`grants (AEGIS_GRANTS_SEED=${seed})`, () => {
-  it("a child that may be made has at most what its parent has, in every field", { timeout: 180_000 }, () => {
+  it("a child that may be made has at most what its parent has, in every field", { timeout: 600_000 }, () => {
     let made = 0;
     fc.assert(
       fc.property(grants, grants, specs, fc.nat(3), (parent, capabilities, spec, exposedPorts) => {
@@ -121,7 +121,7 @@ describe(`grants (AEGIS_GRANTS_SEED=${seed})`, () => {
     expect(made).toBeGreaterThan(20);
   });
 
-  it("rights shrink from one generation to the next, whatever each was granted", { timeout: 180_000 }, () => {
+  it("rights shrink from one generation to the next, whatever each was granted", { timeout: 600_000 }, () => {
     let running = 0;
     fc.assert(
       fc.property(fc.array(grants, { minLength: 2, maxLength: 4 }), specs, (line, spec) => {

@@ -17,7 +17,7 @@ const LANES = 12;
 const ROUND = 4_000;
 const MAX_GROWTH_BYTES = 64 * 1024 * 1024;
 /** Two cores that others use too take a while for so many. */
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 600_000;
 
 interface Outcome {
   request: HostileRequest;

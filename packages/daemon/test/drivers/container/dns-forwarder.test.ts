@@ -7,7 +7,8 @@ import { DnsForwarder, type DnsForwarderOptions } from "../../../src/drivers/lin
 import type { ResolverAddress } from "../../../src/drivers/linux/dns/dns-upstream.ts";
 import { TestResolver } from "./test-resolver.ts";
 
-const LOOPBACK = "127.0.0.1";
+/** Nobody else listens there: a port that is free for UDP is so for TCP. */
+const LOOPBACK = "127.0.53.7";
 const query = (name: string, udpPayloadSize?: number): Buffer =>
   encode({
     type: "query",

@@ -90,6 +90,20 @@ export function hibernationContract(
       await end(machine);
     });
 
+    it("has written nothing when it was aborted on the way", async () => {
+      const spec = specOf();
+      const machine = await boot(spec);
+      await machine.pause();
+      const given = new AbortController();
+      const written = hibernate(machine, given.signal);
+      given.abort(new Error("not now"));
+      await expect(written).rejects.toThrow("not now");
+      expect(await machine.isPaused()).toBe(true);
+      await end(machine);
+      await expect(restore({ ...spec, boot: 2 })).rejects.toMatchObject({ code: "snapshot_unusable" });
+      await driver.discard(spec.instanceId);
+    });
+
     it("ends the machine, which nobody reaches any more", async () => {
       const spec = specOf();
       const machine = await boot(spec);

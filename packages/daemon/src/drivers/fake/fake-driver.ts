@@ -91,6 +91,8 @@ export class FakeDriver implements Driver {
       write: this.features.hibernates
         ? async (snapshot, signal) => {
             await this.whileHibernating(signal);
+            // whoever gave up, or was killed, writes nothing more
+            signal.throwIfAborted();
             snapshots.set(spec.instanceId, snapshot);
           }
         : null,

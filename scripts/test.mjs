@@ -66,6 +66,7 @@ function vitest(args, report) {
     "--passWithNoTests",
     "--reporter=default",
     "--reporter=json",
+    `--reporter=${join(ROOT, "scripts/setup/end-of-run.mjs")}`,
     `--outputFile.json=${report}`,
   ];
   const env = { ...process.env, PATH: `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"]}` };

@@ -18,9 +18,10 @@ trap 'kill -TERM $pid 2>/dev/null; wait $pid; exit 143' TERM INT`;
 
 const ONCE = `${PLACE}
 if [ -e .claw/done ]; then
+  trap 'kill $pid 2>/dev/null; exit 143' TERM INT
+  sleep 3600 & pid=$!
   echo "the work was done already; it is not done again"
-  trap 'kill $pid; exit 143' TERM INT
-  while :; do sleep 3600 & pid=$!; wait $pid; done
+  while :; do wait $pid; sleep 3600 & pid=$!; done
 fi
 ${RUN}
 wait $pid; code=$?

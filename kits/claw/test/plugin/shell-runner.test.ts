@@ -23,11 +23,24 @@ function workplace(command: string, port: number | null) {
 const BUSYBOX = "/bin/busybox";
 const run = promisify(execFile);
 
+/** A group of its own that ends with the test: what was left of one would hold the descriptors of the whole run. */
+function start(args: string[]) {
+  const child = spawn(BUSYBOX, args, { stdio: ["ignore", "pipe", "ignore"], detached: true });
+  onTestFinished(() => {
+    try {
+      process.kill(-(child.pid ?? 0), "SIGKILL");
+    } catch {
+      // nothing of it is left
+    }
+  });
+  return child;
+}
+
 test("a command runs once, in the workspace, with a place for its results", async () => {
   const { folder, args } = workplace('echo "$0 $#"; echo 1 >> out/runs', null);
   await run(BUSYBOX, args);
   expect(readFileSync(join(folder, "out/runs"), "utf8")).toBe("1\n");
-  const again = spawn(BUSYBOX, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const again = start(args);
   for await (const line of createInterface(again.stdout)) {
     expect(line).toContain("done already");
     break;
@@ -45,13 +58,12 @@ test("a command that fails says so with its exit code, and is done again", async
 
 test("a stop ends the command", async () => {
   const { folder, args } = workplace("trap 'echo ended > out/ended; exit 0' TERM; echo ready; sleep 1000 & wait", null);
-  const running = spawn(BUSYBOX, args, { stdio: ["ignore", "pipe", "inherit"], detached: true });
+  const running = start(args);
   const lines = createInterface(running.stdout);
   await once(lines, "line");
   running.kill("SIGTERM");
   expect(await once(running, "exit")).toEqual([143, null]);
   expect(existsSync(join(folder, "out/ended"))).toBe(true);
-  process.kill(-(running.pid ?? 0), "SIGKILL");
 });
 
 test("a server is done when its port listens", async () => {
@@ -61,7 +73,7 @@ test("a server is done when its port listens", async () => {
   probe.close();
   await once(probe, "close");
   const { args } = workplace(`echo starting; sleep 1; exec busybox httpd -f -p 127.0.0.1:${port}`, port);
-  const server = spawn(BUSYBOX, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const server = start(args);
   const said: (string | null)[] = [];
   for await (const line of createInterface(server.stdout)) {
     said.push(parseWorkLine(line)?.text ?? line);

@@ -2,6 +2,7 @@ import { ensureDaemonBundle } from "./setup/daemon-bundle.mjs";
 import { ensureDebianPackages } from "./setup/debian-packages.mjs";
 import { runMain } from "./setup/failure.mjs";
 import { ensureGuestBinary } from "./setup/guest-binary.mjs";
+import { ensureVm } from "./setup/guest-vm.mjs";
 import { ensureNpmPackages } from "./setup/npm-packages.mjs";
 import { againAsRoot, isRoot } from "./setup/root.mjs";
 import { realpathSync } from "node:fs";
@@ -19,8 +20,10 @@ export async function bootstrap({
 } = {}) {
   await ensureNpmPackages({ install });
   if (!isRoot()) return againAsRoot(why);
-  await ensureDebianPackages({ tests, install });
+  const vms = tests || process.env["AEGIS_DRIVER"] === "microvm";
+  await ensureDebianPackages({ tests, vms, install });
   await ensureGuestBinary();
+  if (vms) await ensureVm();
   await ensureDaemonBundle();
   return null;
 }

@@ -19,19 +19,24 @@ const FOR_RUNNING = [
   ["mmdebstrap", "mmdebstrap", "builds the claw image"],
   ["ca-certificates", "update-ca-certificates", "trusts registries"],
 ];
+const FOR_VMS = [
+  ["qemu-system-x86", "qemu-system-x86_64", "runs instances as virtual machines"],
+  ["qemu-system-common", "qemu-system-x86_64", "shares workspaces with virtual machines"],
+  ["erofs-utils", "mkfs.erofs", "makes images into disks of virtual machines"],
+  ["busybox-static", "busybox", "starts virtual machines"],
+];
 const FOR_TESTS = [
   ["docker-registry", "docker-registry", "a registry to pull from"],
   ["chromium", "chromium", "the browser of the end-to-end test"],
   ["curl", "curl", "runs the examples of the documentation"],
-  ["busybox-static", "busybox", "a tiny image"],
   ["gcc", "cc", "attacks to try from inside an instance"],
   ["libc6-dev", "cc", "attacks to try from inside an instance"],
   ["openssl", "openssl", "a certificate that nobody trusts"],
 ];
 
 /** Installs the Debian packages that are missing, each named first. Without apt it only says what is missing. */
-export async function ensureDebianPackages({ tests, install }) {
-  const missing = missingPackages(tests ? [...FOR_RUNNING, ...FOR_TESTS] : FOR_RUNNING);
+export async function ensureDebianPackages({ tests, vms, install }) {
+  const missing = missingPackages([...FOR_RUNNING, ...(vms ? FOR_VMS : []), ...(tests ? FOR_TESTS : [])]);
   if (missing.length === 0) return;
   const names = missing.map(([name]) => name);
   const how = `apt-get install ${names.join(" ")}`;

@@ -65,6 +65,7 @@ export class Aegis {
     this.env = {
       PATH: process.env["PATH"] ?? "",
       AEGIS_RUNTIME: process.env["AEGIS_RUNTIME"] ?? "auto",
+      AEGIS_DRIVER: process.env["AEGIS_DRIVER"] ?? "auto",
       ...(process.env["AEGIS_SUBNET"] === undefined ? {} : { AEGIS_SUBNET: process.env["AEGIS_SUBNET"] }),
       AEGIS_ROUTER_PORT: "0",
       AEGIS_DEFAULT_IMAGE: IMAGES[images[0] ?? "busybox"],

@@ -2,15 +2,19 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
 import { refuseFullDisk } from "./core/disk-watch.ts";
+import type { Driver } from "./core/driver.ts";
 import { startDaemon } from "./daemon.ts";
 import type { Daemon } from "./daemon.ts";
 import { ContainerDriver } from "./drivers/container/container-driver.ts";
+import { MicrovmDriver } from "./drivers/microvm/microvm-driver.ts";
 import { FIRST_HOST_ID, ID_COUNT } from "./drivers/linux/oci-config.ts";
 import { invokingUser, openHome } from "./home.ts";
+import type { Home, Owner } from "./home.ts";
 import { ImageStore } from "./images/image-store.ts";
 import { preventCoreDumps } from "./no-core-dumps.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
 import { readSettings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 import { FolderGauge } from "./store/disk-gauge.ts";
 
 const log = (message: string): void => void process.stderr.write(`${new Date().toISOString()} ${message}\n`);
@@ -27,15 +31,7 @@ async function main(): Promise<void> {
     owner,
     settings,
     log,
-    driver: new ContainerDriver({
-      home: home.root,
-      homeKey: home.key,
-      harnessDir: settings.harnessDir,
-      runtime: settings.runtime,
-      reclaim: settings.reclaim,
-      owner,
-      log,
-    }),
+    driver: makeDriver(settings, home, owner),
     images: new ImageStore({
       root: home.images,
       mirrors: settings.mirrors,
@@ -48,6 +44,14 @@ async function main(): Promise<void> {
   writePidFile(home.pidFile, log);
   log(`aegisd is ready on ${home.socket}`);
   endOnSignals(daemon, home.pidFile);
+}
+
+/** The only place that knows what drivers there are. */
+function makeDriver(settings: Settings, home: Home, owner: Owner): Driver {
+  const { harnessDir, vmDir, runtime, reclaim } = settings;
+  const common = { home: home.root, homeKey: home.key, harnessDir, owner, log };
+  if (settings.driver === "microvm") return new MicrovmDriver({ ...common, vmDir, accelerator: "tcg" });
+  return new ContainerDriver({ ...common, runtime, reclaim });
 }
 
 function leave(pidFile: string): never {

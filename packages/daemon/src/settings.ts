@@ -4,6 +4,8 @@ import type { DiskLimits } from "./core/disk-watch.ts";
 export interface Settings {
   defaultImage: string;
   routerPort: number;
+  /** what instances are made by */
+  driver: "container" | "microvm";
   runtime: "auto" | "crun" | "runc";
   /** whether the memory of paused instances is swapped out, where there is swap */
   reclaim: "auto" | "off";
@@ -15,6 +17,8 @@ export interface Settings {
   disk: DiskLimits;
   /** folder with aegis-guest, its loader and tini */
   harnessDir: string;
+  /** folder with the kernel of virtual machines, their initramfs and the harness's disk */
+  vmDir: string;
   /** folder of the kits that came with this clone */
   kitsDir: string;
 }
@@ -29,6 +33,7 @@ export function readSettings(env: NodeJS.ProcessEnv, projectRoot: string): Setti
   return {
     defaultImage: env["AEGIS_DEFAULT_IMAGE"] ?? "aegis/claw:latest",
     routerPort: readPort(env["AEGIS_ROUTER_PORT"]),
+    driver: readDriver(env["AEGIS_DRIVER"]),
     runtime: readRuntime(env["AEGIS_RUNTIME"]),
     reclaim: readReclaim(env["AEGIS_RECLAIM"]),
     mirrors: readMirrors(env["AEGIS_REGISTRY_MIRRORS"]),
@@ -38,6 +43,7 @@ export function readSettings(env: NodeJS.ProcessEnv, projectRoot: string): Setti
       floorBytes: readMegabytes("AEGIS_DISK_FLOOR_MB", env),
     },
     harnessDir: env["AEGIS_GUEST_DIR"] ?? `${projectRoot}/dist/guest`,
+    vmDir: env["AEGIS_VM_DIR"] ?? `${projectRoot}/dist/vm`,
     kitsDir: `${projectRoot}/kits`,
   };
 }
@@ -54,6 +60,12 @@ function readPort(value: string | undefined): number {
   const port = Number(value);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
   throw new AegisError("invalid_request", `AEGIS_ROUTER_PORT must be a port from 0 (any) to 65535, not ${value}.`);
+}
+
+function readDriver(value: string | undefined): Settings["driver"] {
+  if (value === undefined || value === "auto" || value === "container") return "container";
+  if (value === "microvm") return value;
+  throw new AegisError("invalid_request", `AEGIS_DRIVER must be auto, container or microvm, not ${value}.`);
 }
 
 function readRuntime(value: string | undefined): Settings["runtime"] {

@@ -69,11 +69,13 @@ export async function daemonFixture(
     settings: {
       defaultImage: "test",
       routerPort: 0,
+      driver: "container",
       runtime: "auto",
       reclaim: "auto",
       mirrors: {},
       publicUrl: null,
       disk: { budgetBytes: null, floorBytes: null },
+      vmDir: "/nonexistent",
       harnessDir: "",
       kitsDir: KITS,
     },

@@ -13,8 +13,8 @@ import { Cgroup } from "../linux/cgroup.ts";
 import { ContainerMachine } from "./container-machine.ts";
 import { diskFull } from "../linux/disk-full.ts";
 import { diskImageBytes, imagePath } from "../linux/disk-image.ts";
-import { DnsForwarder } from "../linux/dns/dns-forwarder.ts";
-import { UpstreamResolvers } from "../linux/dns/upstream-resolvers.ts";
+import type { DnsForwarder } from "../linux/dns/dns-forwarder.ts";
+import { startDns } from "../linux/dns/start-dns.ts";
 import { prepareHost } from "./host-preparation.ts";
 import { MAX_SOCKET_PATH } from "../linux/harness-socket.ts";
 import { whyNoDiskImages } from "./disk-image-probe.ts";
@@ -117,7 +117,7 @@ export class ContainerDriver implements Driver {
     const spareDisk = new SpareDisk(join(this.#data, "spare-disk"), log);
     await spareDisk.start();
     const [block, noImages] = await Promise.all([this.#network.start(tell), whyNoDiskImages(this.#data)]);
-    const dns = await this.#startDns().catch(async (error: unknown) => {
+    const dns = await startDns(this.#network, this.#options.resolvConf).catch(async (error: unknown) => {
       await this.#network.close();
       await places.close();
       throw error;
@@ -137,21 +137,6 @@ export class ContainerDriver implements Driver {
     };
     if (noImages !== null) log(`this host mounts no disk images (${noImages}): instances run without a disk limit`);
     if (!prepared.limits.memory) log("this host has no memory control group: instances run without a memory limit");
-  }
-
-  async #startDns(): Promise<DnsForwarder> {
-    const { block } = this.#network;
-    const resolvers = new UpstreamResolvers(this.#options.resolvConf ?? "/etc/resolv.conf");
-    const dns = new DnsForwarder({
-      address: block.gateway,
-      client: (address) => this.#network.clientAt(address),
-      resolvers: () => resolvers.list(),
-    });
-    await dns.start().catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new AegisError("driver_failed", `The instances' name server cannot listen on ${block.gateway}: ${why}.`);
-    });
-    return dns;
   }
 
   async create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {

@@ -66,19 +66,27 @@ export function buildVm(outDir: string, guestDir: string): boolean {
   return true;
 }
 
-/** The package that Debian's meta package stands for at present. */
+/** The package that Debian's meta package stands for at present. A machine may have no lists of packages yet. */
 function kernelPackage(): string {
-  const found = /Depends: (linux-image-\S+)/.exec(run("apt-cache", ["depends", KERNEL], HERE))?.[1];
+  const found = findKernel() ?? (run("apt-get", ["update", "--quiet"], HERE), findKernel());
   if (found === undefined)
-    throw new Error(
-      `apt knows no ${KERNEL}, whose kernel the virtual machines boot. Run apt-get update and try again.`,
-    );
+    throw new Error(`apt knows no ${KERNEL}, whose kernel the virtual machines boot. Debian 12 and later have it.`);
   return found;
 }
 
+const findKernel = (): string | undefined =>
+  /Depends: (linux-image-\S+)/.exec(run("apt-cache", ["depends", KERNEL], HERE, [0, 100]))?.[1];
+
+/** Lists that are older than the mirror name a file that is gone. */
 function fetchKernel(name: string, into: string): void {
   mkdirSync(into);
-  run("apt-get", ["download", "-o", "APT::Sandbox::User=root", name], into);
+  const download = ["download", "-o", "APT::Sandbox::User=root", name];
+  try {
+    run("apt-get", download, into);
+  } catch {
+    run("apt-get", ["update", "--quiet"], into);
+    run("apt-get", download, into);
+  }
   const [file] = readdirSync(into).filter((each) => each.endsWith(".deb"));
   if (file === undefined) throw new Error(`apt-get download ${name} brought no package.`);
   run("dpkg-deb", ["-x", file, "."], into);
@@ -150,9 +158,9 @@ function copyExecutable(from: string, to: string): void {
   chmodSync(to, 0o755);
 }
 
-function run(program: string, args: string[], cwd: string): string {
+function run(program: string, args: string[], cwd: string, accepts: readonly number[] = [0]): string {
   const { status, stdout, stderr, error } = spawnSync(program, args, { cwd, encoding: "utf8", maxBuffer: 64 << 20 });
-  if (status === 0) return stdout;
+  if (status !== null && accepts.includes(status)) return stdout;
   throw new Error(`${program} ${args.join(" ")} failed: ${error?.message ?? stderr}`);
 }
 

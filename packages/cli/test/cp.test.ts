@@ -25,7 +25,7 @@ it("fetches a file, to a file or to stdout", async () => {
 it("sends a file with its permissions, under its own name into a folder", async () => {
   const source = join(daemon.home, "run.sh");
   writeFileSync(source, "text", { mode: 0o755 });
-  expect((await cp(source, "web:bin/")).stdout).toBe("web:bin/run.sh\n");
+  expect(await cp(source, "web:bin/")).toEqual({ code: 0, stdout: "web:bin/run.sh\n", stderr: "" });
   expect(daemon.calls[0]?.query).toEqual({ path: "bin/run.sh", mode: "755" });
 });
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { pipeline, type Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { AegisError } from "@aegis/protocol/errors";
@@ -51,10 +51,13 @@ export class UnixHttp {
           method: call.method,
           path: call.path + queryText(call.query),
           agent: false,
-          headers: payload === null ? {} : jsonHeaders(payload),
+          headers: headersOf(call, payload),
           ...(call.signal ? { signal: call.signal } : {}),
         },
-        resolve,
+        (answer) => {
+          if (call.upload !== undefined) answer.once("end", () => sent.destroy());
+          resolve(answer);
+        },
       );
       sent.on("error", (cause) => reject(this.connectionError(cause)));
       if (call.upload === undefined) sent.end(payload ?? undefined);
@@ -105,7 +108,9 @@ function parseAnswer(body: string): unknown {
   }
 }
 
-const jsonHeaders = (payload: string) => ({
-  "content-type": "application/json",
-  "content-length": Buffer.byteLength(payload),
-});
+function headersOf({ upload }: HttpCall, payload: string | null): OutgoingHttpHeaders {
+  // a daemon that refuses an upload and closes breaks it off before its answer is read: we close, when we have that
+  if (upload !== undefined) return { connection: "keep-alive" };
+  if (payload === null) return {};
+  return { "content-type": "application/json", "content-length": Buffer.byteLength(payload) };
+}

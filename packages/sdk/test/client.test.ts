@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { AegisError } from "@aegis/protocol/errors";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AegisClient } from "../src/client.ts";
@@ -40,6 +41,16 @@ describe("calls", () => {
       { method: "POST", path: "/v1/instances/web/expose", query: {}, body: { port: 80, public_port: 8080 } },
       { method: "DELETE", path: "/v1/instances/web/expose/80", query: {}, body: undefined },
     ]);
+  });
+
+  it("stops an upload that is refused, and says why", async () => {
+    async function* endless(): AsyncGenerator<Buffer> {
+      for (;;) yield Buffer.alloc(64 * 1024);
+    }
+    const upload = Readable.from(endless());
+    const error = await failure(daemon.client.files.write("nobody", "x", upload));
+    expect(error).toMatchObject({ code: "not_found", message: expect.stringContaining("no /v1/instances/nobody") });
+    await expect.poll(() => upload.destroyed).toBe(true);
   });
 
   it.each(["start", "stop", "restart", "disable", "pause", "hibernate", "resume"] as const)(

@@ -45,7 +45,8 @@ export function makeApp(warn: (message: string) => void, limits = HOST_LIMITS): 
   acceptEmptyJson(app);
   app.setErrorHandler(async (error: FastifyError, request, reply) => {
     const known = toAegisError(error, warn);
-    if (known.code === "too_large") await takeRest(request.raw);
+    if (reply.hasHeader("connection") || !reply.raw.shouldKeepAlive) await takeRest(request.raw);
+    else request.raw.resume();
     return sendError(reply, known);
   });
   app.setNotFoundHandler((request, reply) =>
@@ -70,13 +71,17 @@ function acceptEmptyJson(app: App): void {
 
 /** A client that is still sending when the connection closes never reads the answer. */
 async function takeRest(request: http.IncomingMessage): Promise<void> {
+  if (!hasBody(request)) return;
   let left = MAX_REFUSED_BYTES;
   request.on("data", (chunk: Buffer) => {
     left -= chunk.length;
     if (left < 0) request.destroy();
   });
-  await finished(request).catch(() => request.destroy());
+  await finished(request.resume()).catch(() => request.destroy());
 }
+
+const hasBody = ({ headers }: http.IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 
 /** What cannot be read as a request gets an answer that says so, and then the connection is over. */
 function answerBrokenRequest({ code }: Error & { code?: string }, socket: Socket): void {

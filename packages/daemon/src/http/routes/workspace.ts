@@ -44,7 +44,8 @@ export function workspaceRoutes(app: App, files: WorkspaceFiles, find: Find): vo
       const query = request.query as Query;
       const workspace = workspaceOf(find(request, request.params.id));
       const body = request.body instanceof Readable ? request.body : Readable.from([]);
-      return files.write(workspace, pathOf(query), body, modeOf(query));
+      // who stops reading in the middle still has an answer to give on that connection
+      return files.write(workspace, pathOf(query), body.iterator({ destroyOnReturn: false }), modeOf(query));
     });
     scope.delete(path, one, async (request, reply) => {
       await files.remove(workspaceOf(find(request, request.params.id)), pathOf(request.query as Query));

@@ -7,7 +7,7 @@ import { ContainerHost, guestFolder } from "./container-host.ts";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Builds what virtual machines boot from, where a source of it is newer. */
-function vmFolder(): string {
+export function vmFolder(): string {
   const folder = join(ROOT, "dist/vm");
   execFileSync(process.execPath, [join(ROOT, "packages/guest/build-vm.ts"), folder, guestFolder()], { stdio: "pipe" });
   return folder;

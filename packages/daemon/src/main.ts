@@ -50,7 +50,7 @@ async function main(): Promise<void> {
 function makeDriver(settings: Settings, home: Home, owner: Owner): Driver {
   const { harnessDir, vmDir, runtime, reclaim } = settings;
   const common = { home: home.root, homeKey: home.key, harnessDir, owner, log };
-  if (settings.driver === "microvm") return new MicrovmDriver({ ...common, vmDir, accelerator: "tcg" });
+  if (settings.driver === "microvm") return new MicrovmDriver({ ...common, vmDir, accelerator: "auto" });
   return new ContainerDriver({ ...common, runtime, reclaim });
 }
 

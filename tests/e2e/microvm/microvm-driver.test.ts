@@ -5,7 +5,8 @@ import type { Machine } from "../../../packages/daemon/src/core/driver.ts";
 import type { MicrovmDriver } from "../../../packages/daemon/src/drivers/microvm/microvm-driver.ts";
 import { driverContract } from "../../../packages/daemon/test/drivers/driver-contract.ts";
 import { execIn } from "../../../packages/daemon/test/drivers/harness-streams.ts";
-import { MicrovmHost } from "../microvm-host.ts";
+import { whyNoBoot } from "../../../packages/daemon/src/drivers/microvm/accelerator.ts";
+import { MicrovmHost, vmFolder } from "../microvm-host.ts";
 
 // under emulation a boot takes seconds, and several at once as many times longer
 vi.setConfig({ testTimeout: 300_000 });
@@ -21,6 +22,22 @@ driverContract("microvm by qemu", async () => {
       host.remove();
     },
   };
+});
+
+describe("the choice of hardware help", () => {
+  const parts = { qemu: "/usr/bin/qemu-system-x86_64", vmDir: vmFolder() };
+
+  it("is tried by booting a kernel, which says that it came up", async () => {
+    expect(await whyNoBoot("tcg", parts, 60_000)).toBeNull();
+  });
+
+  it("does not wait for a kernel that never comes up", async () => {
+    expect(await whyNoBoot("tcg", parts, 100)).toContain("nothing came up within 0.1 s");
+  });
+
+  it("says why QEMU did not even start", async () => {
+    expect(await whyNoBoot("tcg", { ...parts, vmDir: "/nonexistent" })).toContain("vmlinuz");
+  });
 });
 
 describe("microvm driver", () => {

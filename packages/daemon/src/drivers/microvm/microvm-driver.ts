@@ -19,6 +19,7 @@ import { type BootPlace, MachinePlaces } from "../linux/machine-places.ts";
 import { HostNetwork } from "../linux/network/host-network.ts";
 import { hostBootId } from "../linux/process-identity.ts";
 import { runCommand } from "../linux/run-command.ts";
+import { chooseAccelerator } from "./accelerator.ts";
 import { bootMicrovm, findLoader, readBootFacts, restoreMicrovm, type MicrovmHost } from "./boot-microvm.ts";
 import { GuestAgent } from "./guest-agent.ts";
 import { MicrovmMachine, readPaused } from "./microvm-machine.ts";
@@ -36,7 +37,8 @@ export interface MicrovmDriverOptions {
   /** folder with `vmlinuz`, `initramfs.cpio` and `harness.erofs` */
   vmDir: string;
   owner: HostUser;
-  accelerator: Accelerator;
+  /** `auto`: KVM where a kernel boots with it */
+  accelerator: "auto" | Accelerator;
   log: (message: string) => void;
   subnet?: string | undefined;
   resolvConf?: string;
@@ -88,10 +90,14 @@ export class MicrovmDriver implements Driver {
   }
 
   async start(observer?: DriverObserver): Promise<void> {
-    const { harnessDir, vmDir, owner, homeKey, accelerator, resolvConf } = this.#options;
+    const { harnessDir, vmDir, owner, homeKey, resolvConf } = this.#options;
     const qemu = await findProgram(QEMU);
     if (!(await exists(join(vmDir, "harness.erofs"))))
       throw new AegisError("driver_failed", `${vmDir} holds no kernel for virtual machines. Build it: npm start does.`);
+    const version = (await runCommand(qemu, ["--version"])).split("\n", 1)[0] ?? "";
+    const stamp = await readFile(join(vmDir, ".stamp"), "utf8");
+    const accelerator = await this.#accelerator(qemu, `${version} ${stamp}`);
+    const platform = `${version} ${accelerator} ${stamp}`;
     await mkdir(this.#runFolder, { recursive: true });
     await chmod(this.#runFolder, 0o711);
     const layout = await detectCgroupLayout();
@@ -106,13 +112,17 @@ export class MicrovmDriver implements Driver {
     const virtiofsd = (await exists(VIRTIOFSD)) ? VIRTIOFSD : null;
     const images = new RootfsImages(join(this.#data, "microvm", "images"));
     const loader = await findLoader(harnessDir);
-    const version = (await runCommand(qemu, ["--version"])).split("\n", 1)[0] ?? "";
-    const platform = [version, accelerator, await readFile(join(vmDir, ".stamp"), "utf8")].join(" ");
     this.#started = {
       host: { accelerator, qemu, virtiofsd, layout, block, vmDir, loader, owner, images, platform },
       places,
       dns,
     };
+  }
+
+  async #accelerator(qemu: string, platform: string): Promise<Accelerator> {
+    const { accelerator, vmDir, log } = this.#options;
+    if (accelerator !== "auto") return accelerator;
+    return chooseAccelerator({ qemu, vmDir, platform, file: join(this.#data, "microvm", "kvm.json") }, log);
   }
 
   create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {

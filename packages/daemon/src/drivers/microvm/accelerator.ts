@@ -51,10 +51,10 @@ export async function whyNoBoot(
     });
   const { promise, resolve } = Promise.withResolvers<string | null>();
   child.once("error", (error) => resolve(error.message));
-  child.once("close", (code) => {
+  child.once("close", (code, signal) => {
     if (text.includes(CAME_UP)) resolve(null);
-    else
-      resolve(code === null ? `nothing came up within ${deadlineMs / 1000} s` : text.trim() || `QEMU ended (${code})`);
+    else if (signal === "SIGKILL") resolve(`nothing came up within ${deadlineMs / 1000} s`);
+    else resolve(text.trim().split("\n", 1)[0] || `QEMU ended by itself (${signal ?? code})`);
   });
   return promise;
 }

@@ -152,9 +152,12 @@ describe(`${TOTAL} messages to the real OpenClaw while everything dies (seed ${S
       );
       const botKills = plan.filter((what) => what === "bot killed").length;
       expect(unsent.length).toBeLessThanOrEqual(botKills * PEOPLE.length);
-      expect(twice.length).toBeLessThanOrEqual(log.filter((line) => line.includes("killed")).length);
+      // a kill may hit one answer on its way in each chat, and an answer may be for two questions
+      const kills = log.filter((line) => line.includes("killed")).length;
+      expect(twice.length).toBeLessThanOrEqual(kills * PEOPLE.length);
       const { power_history } = await kit.client.instances.get("claw-bot");
-      const restarts = power_history?.filter(({ reason }) => reason.startsWith("restart policy")) ?? [];
+      // the policy has the word each time, and a message that comes before its wait is over starts the bot at once
+      const restarts = power_history?.filter(({ reason }) => reason.includes("starts again in")) ?? [];
       expect(restarts.length).toBeGreaterThanOrEqual(botKills);
       expect(telegram.conflicts.filter((text) => text.includes("webhook"))).toEqual([]);
     },

@@ -7,9 +7,7 @@ import type { KeyPlan } from "./key-inside.ts";
 import type { BotPaths } from "./paths.ts";
 
 const GATEWAY_PORT = 18789;
-/** the host posts to this one, the plugin's gate, behind which OpenClaw's own webhook is */
-const GATE_PORT = 8787;
-const WEBHOOK_PORT = 8788;
+const WEBHOOK_PORT = 8787;
 const WEBHOOK_PATH = "/telegram-webhook";
 const BRIDGE_PORT = 8091;
 const PLUGIN_ID = "claw-kit";
@@ -48,7 +46,6 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
       api_root: config.chat.api_root,
       bot_token: config.chat.bot_token,
       bridge_port: BRIDGE_PORT,
-      gate: gate(config.chat),
     },
     sandbox_file: join(paths.state, "claw-sandboxes.json"),
     llm: config.llm,
@@ -127,9 +124,6 @@ function telegramChannel(chat: ChatConfig) {
     ...access(chat.allow_from),
   };
 }
-
-const gate = ({ webhook_url }: ChatConfig): PluginConfig["chat"]["gate"] =>
-  webhook_url === null ? null : { port: GATE_PORT, webhook_port: WEBHOOK_PORT, gateway_port: GATEWAY_PORT };
 
 /** Without a webhook OpenClaw polls. */
 function webhook({ webhook_url, webhook_secret }: ChatConfig) {

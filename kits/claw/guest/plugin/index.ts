@@ -6,7 +6,6 @@ import type { OpenClawApi } from "./openclaw-api.ts";
 import type { PluginConfig } from "./plugin-config.ts";
 import { registerCommands } from "./register-commands.ts";
 import { SANDBOX_BACKEND_ID, sandboxBackend, sandboxedCall } from "./sandbox-backend.ts";
-import { startWebhookGate } from "./webhook-gate.ts";
 import { agentTool, toolSpecs } from "./work-tools.ts";
 
 const DEFAULT_GUEST_API = "http://127.0.0.1:7777";
@@ -24,7 +23,7 @@ function register(api: OpenClawApi): void {
   const config = api.pluginConfig as PluginConfig | undefined;
   // OpenClaw reads plugins for their names too, without a config
   const kit = () => kitOf(api, config);
-  if (config?.chat !== undefined) openPorts(api, config);
+  if (config?.chat !== undefined) openBridge(api, config);
   for (const spec of toolSpecs)
     api.registerTool((context) => agentTool(spec, context, (...call) => kit().runTool(...call)), { name: spec.name });
   registerCommands(api, kit);
@@ -55,15 +54,12 @@ function offerSandbox(api: OpenClawApi, kit: () => Kit): void {
   });
 }
 
-/** Channels start after the plugins, so both are there before the first call. */
-function openPorts({ logger }: OpenClawApi, { chat }: PluginConfig): void {
+/** Channels start after the plugins, so it is there before the first call. */
+function openBridge({ logger }: OpenClawApi, { chat }: PluginConfig): void {
   if (bridges[BRIDGE] === true) return;
   bridges[BRIDGE] = true;
   const warn = (text: string) => logger.warn(`claw-kit: ${text}`);
   startBotApiBridge({ port: chat.bridge_port, target: chat.api_root, warn });
-  if (chat.gate === null) return;
-  const { port, webhook_port: webhookPort, gateway_port: gatewayPort } = chat.gate;
-  startWebhookGate({ port, webhookPort, gatewayPort, warn });
 }
 
 function kitOf(api: OpenClawApi, config: PluginConfig | undefined): Kit {

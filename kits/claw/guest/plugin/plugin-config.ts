@@ -11,8 +11,6 @@ export interface PluginConfig {
     bot_token: string;
     /** where OpenClaw finds the Bot API on loopback */
     bridge_port: number;
-    /** where the host posts to, and what stands behind it; null: OpenClaw polls */
-    gate: { port: number; webhook_port: number; gateway_port: number } | null;
   };
   llm: LlmConfig;
   work: WorkConfig;

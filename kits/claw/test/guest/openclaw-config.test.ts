@@ -50,16 +50,11 @@ test.each([
   expect(configOf(["42"], {}, env).agents.defaults.heartbeat).toEqual({ every });
 });
 
-test("the webhook listens behind the gate, which is where the host dials", () => {
-  const { channels, plugins } = configOf(["42"]);
-  expect(plugins.entries["claw-kit"].config.chat.gate).toEqual({
-    port: 8787,
-    webhook_port: 8788,
-    gateway_port: 18789,
-  });
+test("the webhook listens where the host dials", () => {
+  const { channels } = configOf(["42"]);
   expect(channels.telegram).toMatchObject({
     webhookHost: "127.0.0.1",
-    webhookPort: 8788,
+    webhookPort: 8787,
     webhookPath: "/telegram-webhook",
     webhookSecret: "hook",
     apiRoot: "http://127.0.0.1:8091",

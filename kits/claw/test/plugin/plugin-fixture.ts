@@ -80,7 +80,7 @@ export async function plugin() {
   const errors: string[] = [];
   const config: PluginConfig = {
     state_file: join(folder, "state", "claw-kit.json"),
-    chat: { api_root: "", bot_token: "", bridge_port: 0, gate: null },
+    chat: { api_root: "", bot_token: "", bridge_port: 0 },
     sandbox_file: join(folder, "state", "claw-sandboxes.json"),
     llm: {
       api: "openai-completions",

@@ -1,5 +1,21 @@
 import { defineConfig } from "vitest/config";
 
+/** What instances do that are virtual machines: all but what is about containers, the kits, and what was never tried on them. */
+const ON_VMS = {
+  include: ["tests/e2e/{functional,security,durability,microvm}/**/*.test.ts"],
+  exclude: ["tests/e2e/functional/container-driver.test.ts", "tests/e2e/durability/{crash-point,messages}.test.ts"],
+};
+const QUICK_ON_VMS = ["tests/e2e/functional/exec.test.ts"];
+const ON_CONTAINERS = { include: ["tests/e2e/**/*.test.ts"] };
+/** instances, images and ports of the whole machine: one file at a time */
+const E2E = {
+  fileParallelism: false,
+  testTimeout: 240_000,
+  hookTimeout: 300_000,
+  // for what never comes: instances are virtual machines without hardware help at times
+  expect: { poll: { timeout: 60_000 } },
+};
+
 export default defineConfig({
   test: {
     projects: [
@@ -15,14 +31,11 @@ export default defineConfig({
         },
       },
       {
-        // instances, images and ports of the whole machine: one file at a time
-        test: {
-          name: "e2e",
-          include: ["tests/e2e/**/*.test.ts"],
-          fileParallelism: false,
-          testTimeout: 240_000,
-          hookTimeout: 300_000,
-        },
+        test: { name: "e2e", ...E2E, ...(process.env["AEGIS_DRIVER"] === "microvm" ? ON_VMS : ON_CONTAINERS) },
+      },
+      {
+        // so much of it as a machine without KVM does in a few minutes
+        test: { name: "vm", ...E2E, env: { AEGIS_DRIVER: "microvm" }, include: QUICK_ON_VMS },
       },
     ],
   },

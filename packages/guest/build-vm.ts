@@ -1,21 +1,18 @@
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
-  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   realpathSync,
-  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildFolder, copyExecutable, readStamp, run, runAsProgram } from "./build-folder.ts";
 
 /**
  * Builds what a virtual machine boots from: `OUTDIR/{vmlinuz, initramfs.cpio, harness.erofs}`. The kernel and its modules
@@ -27,43 +24,36 @@ const SCRIPTS = join(HERE, "vm");
 const KERNEL = "linux-image-cloud-amd64";
 const RUNTIME = "/usr/bin/crun";
 const BUSYBOX = "/bin/busybox";
-/** where the disk with the runtime is mounted in the virtual machine */
+/** Debian is never without it */
+const PERL = "/usr/bin/perl";
+/** where the disk with the programs is in the virtual machine */
 const RUNTIME_MOUNT = "/aegis/vm";
 const LOADER = "ld-linux-x86-64.so.2";
 const MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_balloon", "erofs", "overlay"];
 const MORE_MODULES = ["virtiofs", "crc32c_intel"];
 const APPLETS =
-  "sh mount umount insmod mkdir cp switch_root ip nsenter date cat echo poweroff mkfifo sleep sync printf".split(" ");
-const STAMP = ".stamp";
+  "sh mount umount insmod mkdir cp switch_root ip nsenter cat echo poweroff mkfifo sync printf chown chmod".split(" ");
 
 /** @returns whether something had to be built @throws Error that says what is missing and how to get it */
 export function buildVm(outDir: string, guestDir: string): boolean {
   for (const [file, name] of [
     [RUNTIME, "crun"],
     [BUSYBOX, "busybox-static"],
+    [PERL, "perl-base"],
   ] as const)
     if (!existsSync(file)) throw new Error(`${file} is missing. Install it: apt-get install ${name}`);
   const kernel = kernelPackage();
-  const stamp = stampOf(kernel, guestDir);
-  if (existsSync(join(outDir, STAMP)) && readFileSync(join(outDir, STAMP), "utf8") === stamp) return false;
-  mkdirSync(dirname(resolve(outDir)), { recursive: true });
-  const made = mkdtempSync(`${resolve(outDir)}.new-`);
-  try {
-    const unpacked = join(made, "kernel");
-    fetchKernel(kernel, unpacked);
-    const version = kernel.replace(/^linux-image-/, "");
-    copyFileSync(join(unpacked, "boot", `vmlinuz-${version}`), join(made, "vmlinuz"));
-    makeInitramfs(join(made, "initramfs"), join(unpacked, "lib/modules", version), join(made, "initramfs.cpio"));
-    makeHarnessDisk(join(made, "disk"), guestDir, join(made, "harness.erofs"));
-    for (const folder of ["kernel", "initramfs", "disk"]) rmSync(join(made, folder), { recursive: true });
-    writeFileSync(join(made, STAMP), stamp);
-    chmodSync(made, 0o755);
-    rmSync(outDir, { recursive: true, force: true });
-    renameSync(made, outDir);
-  } finally {
-    rmSync(made, { recursive: true, force: true });
-  }
-  return true;
+  return buildFolder(outDir, stampOf(kernel, guestDir), (folder) => fill(folder, kernel, guestDir));
+}
+
+function fill(made: string, kernel: string, guestDir: string): void {
+  const unpacked = join(made, "kernel");
+  fetchKernel(kernel, unpacked);
+  const version = kernel.replace(/^linux-image-/, "");
+  copyFileSync(join(unpacked, "boot", `vmlinuz-${version}`), join(made, "vmlinuz"));
+  makeInitramfs(join(made, "initramfs"), join(unpacked, "lib/modules", version), join(made, "initramfs.cpio"));
+  makeHarnessDisk(join(made, "disk"), guestDir, join(made, "harness.erofs"));
+  for (const folder of ["kernel", "initramfs", "disk"]) rmSync(join(made, folder), { recursive: true });
 }
 
 /** The package that Debian's meta package stands for at present. A machine may have no lists of packages yet. */
@@ -126,47 +116,33 @@ function inOrder(folder: string, wanted: readonly string[]): string[] {
   return order;
 }
 
-/** The runtime brings its own loader and libraries, since the virtual machine has none. */
+/** The virtual machine has no loader and no libraries of its own. */
 function makeHarnessDisk(folder: string, guestDir: string, image: string): void {
   mkdirSync(join(folder, "vm/lib"), { recursive: true });
   run("cp", ["-a", realpathSync(guestDir), join(folder, "guest")], HERE);
-  copyExecutable(RUNTIME, join(folder, "vm/crun"));
-  for (const [file] of run("ldd", [RUNTIME], HERE).matchAll(/\/\S+/g))
-    copyExecutable(file, join(folder, "vm/lib", basename(file)));
-  const library = `${RUNTIME_MOUNT}/lib`;
-  run(
-    "patchelf",
-    ["--set-interpreter", `${library}/${LOADER}`, "--force-rpath", "--set-rpath", library, join(folder, "vm/crun")],
-    HERE,
-  );
+  for (const program of [RUNTIME, PERL]) bringProgram(program, join(folder, "vm"));
   run("mkfs.erofs", ["--quiet", "-x-1", "--all-root", "-T0", image, folder], HERE);
+}
+
+function bringProgram(program: string, folder: string): void {
+  const copy = join(folder, basename(program));
+  copyExecutable(program, copy);
+  for (const [file] of run("ldd", [program], HERE).matchAll(/\/\S+/g))
+    copyExecutable(file, join(folder, "lib", basename(file)));
+  const library = `${RUNTIME_MOUNT}/lib`;
+  run("patchelf", ["--set-interpreter", `${library}/${LOADER}`, "--force-rpath", "--set-rpath", library, copy], HERE);
 }
 
 function stampOf(kernel: string, guestDir: string): string {
   const hash = createHash("sha256")
     .update(kernel)
-    .update(readFileSync(join(guestDir, STAMP)));
+    .update(readStamp(guestDir) ?? "");
   const scripts = readdirSync(SCRIPTS)
     .sort()
     .map((name) => join(SCRIPTS, name));
-  for (const file of [fileURLToPath(import.meta.url), RUNTIME, BUSYBOX, ...scripts]) hash.update(readFileSync(file));
+  for (const file of [fileURLToPath(import.meta.url), RUNTIME, BUSYBOX, PERL, ...scripts])
+    hash.update(readFileSync(file));
   return hash.digest("hex");
 }
 
-function copyExecutable(from: string, to: string): void {
-  copyFileSync(from, to);
-  chmodSync(to, 0o755);
-}
-
-function run(program: string, args: string[], cwd: string, accepts: readonly number[] = [0]): string {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd, encoding: "utf8", maxBuffer: 64 << 20 });
-  if (status !== null && accepts.includes(status)) return stdout;
-  throw new Error(`${program} ${args.join(" ")} failed: ${error?.message ?? stderr}`);
-}
-
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const [outDir, guestDir] = process.argv.slice(2);
-  if (outDir === undefined || guestDir === undefined)
-    throw new Error("usage: node packages/guest/build-vm.ts OUTDIR GUESTDIR");
-  process.stdout.write(buildVm(outDir, guestDir) ? `built ${outDir}\n` : `${outDir} is up to date\n`);
-}
+runAsProgram(import.meta.url, ["OUTDIR", "GUESTDIR"], (outDir = "", guestDir = "") => buildVm(outDir, guestDir));

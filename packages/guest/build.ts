@@ -1,21 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildFolder, copyExecutable, run, runAsProgram } from "./build-folder.ts";
 
 /**
  * Builds what is mounted at /.aegis of an instance:
@@ -25,6 +13,7 @@ import { fileURLToPath } from "node:url";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ENTRY = join(HERE, "src/main.ts");
 const SOURCES = ["src", "../protocol/src", "../sdk/src", "../cli/src"].map((folder) => join(HERE, folder));
+const TOOLS = join(HERE, "build-folder.ts");
 const LOCK = join(HERE, "../../package-lock.json");
 const TINI = "/usr/bin/tini-static";
 const LOADER = "ld-linux-x86-64.so.2";
@@ -34,7 +23,6 @@ const PATCHELF = "patchelf";
 const MOUNT = "/.aegis";
 /** names under which the one program is on PATH */
 const COMMANDS = ["aegis-guest", "aegis-mcp-guest"];
-const STAMP = ".stamp";
 
 /** Nothing of the folder that the harness happens to start in may steer it. */
 const BUN_BUILD = [
@@ -56,19 +44,7 @@ export function buildGuest(outDir: string): boolean {
     throw new Error(`${TINI} is missing: the instances need it as their init. Install it: apt-get install tini`);
   if (spawnSync(PATCHELF, ["--version"]).status !== 0)
     throw new Error(`${PATCHELF} is missing: it is needed to build aegis-guest. Install it: apt-get install patchelf`);
-  const stamp = stampOf(bun);
-  if (readStamp(outDir) === stamp) return false;
-  mkdirSync(dirname(resolve(outDir)), { recursive: true });
-  const made = mkdtempSync(`${resolve(outDir)}.new-`);
-  try {
-    fill(made, bun);
-    writeFileSync(join(made, STAMP), stamp);
-    chmodSync(made, 0o755);
-    replace(made, outDir, stamp);
-  } finally {
-    rmSync(made, { recursive: true, force: true });
-  }
-  return true;
+  return buildFolder(outDir, stampOf(bun), (folder) => fill(folder, bun));
 }
 
 function fill(folder: string, bun: string): void {
@@ -86,19 +62,6 @@ function fill(folder: string, bun: string): void {
 function findOwnLibraries(program: string): void {
   const library = `${MOUNT}/lib`;
   run(PATCHELF, ["--set-interpreter", `${library}/${LOADER}`, "--force-rpath", "--set-rpath", library, program], HERE);
-}
-
-/** Another build may do the same at the same time: whoever is second finds it done. */
-function replace(made: string, outDir: string, stamp: string): void {
-  const old = `${made}.old`;
-  try {
-    if (existsSync(outDir)) renameSync(outDir, old);
-    renameSync(made, outDir);
-  } catch (thrown) {
-    if (readStamp(outDir) !== stamp) throw thrown;
-  } finally {
-    rmSync(old, { recursive: true, force: true });
-  }
 }
 
 function findBun(): string {
@@ -132,29 +95,9 @@ function stampOf(bun: string): string {
       .map(({ parentPath, name }) => join(parentPath, name))
       .sort(),
   );
-  for (const file of [...files, fileURLToPath(import.meta.url), join(HERE, "package.json"), LOCK, TINI])
+  for (const file of [...files, fileURLToPath(import.meta.url), TOOLS, join(HERE, "package.json"), LOCK, TINI])
     hash.update(`${basename(file)}\0`).update(readFileSync(file));
   return hash.update(run(bun, ["--version"], HERE)).digest("hex");
 }
 
-function readStamp(folder: string): string | null {
-  const file = join(folder, STAMP);
-  return existsSync(file) ? readFileSync(file, "utf8") : null;
-}
-
-function copyExecutable(from: string, to: string): void {
-  copyFileSync(from, to);
-  chmodSync(to, 0o755);
-}
-
-function run(program: string, args: string[], cwd: string): string {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd, encoding: "utf8" });
-  if (status === 0) return stdout;
-  throw new Error(`${program} ${args.join(" ")} failed: ${error?.message ?? stderr}`);
-}
-
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const [outDir] = process.argv.slice(2);
-  if (outDir === undefined) throw new Error("usage: node packages/guest/build.ts OUTDIR");
-  process.stdout.write(buildGuest(outDir) ? `built ${outDir}\n` : `${outDir} is up to date\n`);
-}
+runAsProgram(import.meta.url, ["OUTDIR"], (outDir = "") => buildGuest(outDir));

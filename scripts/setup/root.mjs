@@ -10,6 +10,8 @@ const KEPT =
 /** Names the process that called sudo, for the one behind it. */
 const OUTER = "START_OUTER_PID";
 const OUTER_WATCH_MS = 500;
+/** npm that is told to end tells only the shell between it and us. */
+const SHELL = process.env["npm_lifecycle_event"] === undefined ? null : process.ppid;
 
 export const isRoot = () => process.getuid?.() === 0;
 
@@ -62,12 +64,13 @@ function passOn(signal, child) {
   }
 }
 
-/** As root, behind sudo: calls when the process that asked sudo is gone. */
+/** Calls when what started us is gone: the process that asked sudo, or npm. */
 function watchOuter(onGone) {
-  const outer = Number(process.env[OUTER]);
-  if (!isRoot() || !(outer > 1)) return undefined;
+  const outer = isRoot() ? Number(process.env[OUTER]) : 0;
+  if (!(outer > 1) && SHELL === null) return undefined;
+  const isGone = () => (outer > 1 && !existsSync(`/proc/${outer}`)) || (SHELL !== null && process.ppid !== SHELL);
   const watch = setInterval(() => {
-    if (existsSync(`/proc/${outer}`)) return;
+    if (!isGone()) return;
     clearInterval(watch);
     onGone();
   }, OUTER_WATCH_MS);

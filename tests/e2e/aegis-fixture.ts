@@ -3,12 +3,13 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
-import type { CreateInstance, ExecRequest, InstanceView, LogLine } from "../../packages/protocol/src/instance.ts";
+import type { ExecRequest, LogLine } from "../../packages/protocol/src/exec.ts";
+import type { CreateInstance, InstanceView } from "../../packages/protocol/src/instance.ts";
 import { socketPathOf } from "../../packages/sdk/src/aegis-home.ts";
 import { AegisClient } from "../../packages/sdk/src/client.ts";
 import { launchDaemon, runningDaemon, stopDaemon } from "../../packages/sdk/src/daemon-process.ts";
 import { waitForInstance } from "../../packages/sdk/src/instance-watch.ts";
-import { guestFolder } from "./container-host.ts";
+import { guestFolder, isMicrovm, vmFolder } from "./driver-host.ts";
 import { type FixtureImage, IMAGES, importImages } from "./fixture-images.ts";
 import { HostLeftovers } from "./host-leftovers.ts";
 
@@ -37,6 +38,7 @@ export const hasWorkspaces = process.env["AEGIS_RUNTIME"] !== "runc";
  */
 export async function startAegis(options: AegisOptions = {}): Promise<Aegis> {
   guestFolder();
+  if (isMicrovm || options.env?.["AEGIS_DRIVER"] === "microvm") vmFolder();
   const aegis = new Aegis(mkdtempSync("/tmp/aegis-e2e-"), options);
   try {
     await aegis.start();
@@ -111,6 +113,11 @@ export class Aegis {
     if ((await runningDaemon(this.home)) === null) await this.start();
     await stopDaemon(this.home, { stopInstances: true });
     rmSync(this.home, { recursive: true, force: true });
+    return this.leftovers();
+  }
+
+  /** What is left of a home that was removed, which must be nothing. */
+  leftovers(): Promise<string[]> {
     return this.#leftovers.settled();
   }
 
@@ -125,6 +132,11 @@ export class Aegis {
   async boot(spec: CreateInstance): Promise<InstanceView> {
     const { id } = await this.client.instances.create(spec);
     return this.until(id, ({ state }) => state !== "starting");
+  }
+
+  /** Every instance there is. */
+  async deleteAll(): Promise<void> {
+    for (const { id } of await this.client.instances.list()) await this.client.instances.delete(id);
   }
 
   until(id: string, reached: (instance: InstanceView) => boolean): Promise<InstanceView> {

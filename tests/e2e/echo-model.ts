@@ -51,10 +51,25 @@ export async function startEchoModel(): Promise<EchoModel> {
   return { hold, url: `http://127.0.0.1:${port}/v1`, replies, close };
 }
 
-/** What was said last may be several messages, which OpenClaw gives to the model as one. */
+/**
+ * What was said last may be several messages: OpenClaw gives them to the model as one, and what comes while a turn has
+ * begun as another one behind it.
+ */
 function echo(request: Request): string {
-  const asked = lastTurn(request).said.match(/\bq\d+\b/g) ?? [];
-  return asked.length === 0 ? "NO_REPLY" : asked.map((word) => word.replace("q", "a")).join(" ");
+  const { messages } = request;
+  const unanswered = messages.slice(messages.findLastIndex(({ role }) => role === "assistant") + 1);
+  const said = unanswered.map((message) => lastTurn({ ...request, messages: [message] }).said).join("\n");
+  const asked = said.match(/\bq\d+\b/g) ?? (INTERRUPTED.test(said) ? askedBefore(request) : []);
+  // asked twice in one breath it answers once
+  return asked.length === 0 ? "NO_REPLY" : [...new Set(asked)].map((word) => word.replace("q", "a")).join(" ");
+}
+
+/** With these words OpenClaw goes on with a turn that a restart has cut off; a model answers what it was asked then. */
+const INTERRUPTED = /previous turn was interrupted by a gateway restart/;
+
+function askedBefore({ messages }: Request): readonly string[] {
+  const texts = messages.filter(({ role }) => role === "user").map(({ content }) => JSON.stringify(content));
+  return texts.findLast((text) => /\bq\d+\b/.test(text))?.match(/\bq\d+\b/g) ?? [];
 }
 
 function answer(response: ServerResponse, text: string, stream: boolean): void {

@@ -1,11 +1,20 @@
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import {
+  blockOf,
+  claims,
+  commandOf,
+  groupsOf,
+  hasEnded,
+  homeKeyOf,
+  pids,
+  runFolderOf,
+  textOf,
+} from "./home-on-host.ts";
 import { loopDevicesOf } from "./loop-devices.ts";
+import { noteInRun } from "./run-notes.ts";
 
-const CLAIMS = "/run/aegis/net";
 const LOOKS = 100;
 const LOOK_MS = 50;
 
@@ -13,63 +22,78 @@ const LOOK_MS = 50;
 export class HostLeftovers {
   readonly #home: string;
   readonly #key: string;
+  readonly #strike: () => void;
   /** number of the home's address block, kept from while it was there */
   #block: string | null = null;
 
-  constructor(home: string) {
+  constructor(home: string, key = homeKeyOf(home)) {
     this.#home = home;
-    this.#key = createHash("sha256").update(home).digest("hex").slice(0, 12);
+    this.#key = key;
+    this.#strike = noteInRun({ kind: "home", home, key });
   }
 
   /** Call while the daemon runs. */
   remember(): void {
-    this.#block = claims().get(this.#home) ?? this.#block;
+    this.#block = blockOf(this.#home) ?? this.#block;
   }
 
-  /** Empty once nothing is left; the kernel takes some things away a moment after the last process. */
+  /** With the home's folder. Empty once nothing is left; the kernel takes some things away a moment after the last process. */
   async settled(): Promise<string[]> {
-    let left = this.#look();
-    for (let looks = 0; left.length > 0 && looks < LOOKS; looks++) {
-      await delay(LOOK_MS);
-      left = this.#look();
-    }
-    return left;
+    for (let looks = 0; !this.strikeIfGone() && looks < LOOKS; looks++) await delay(LOOK_MS);
+    return this.#all();
   }
 
-  #look(): string[] {
+  /** Ends what the run of the tests knows of the home once nothing is left. @returns whether that is so */
+  strikeIfGone(): boolean {
+    const isGone = this.#all().length === 0;
+    if (isGone) this.#strike();
+    return isGone;
+  }
+
+  #all(): string[] {
+    return [...this.now(), ...[this.#home].filter((path) => existsSync(path))];
+  }
+
+  /** Without the home's folder. */
+  now(): string[] {
     return [
-      ...this.#processes(),
+      ...this.#processes().map((pid) => `process ${pid}: ${commandOf(pid).slice(0, 120)}`),
       ...this.#mounts(),
       ...this.#network(),
-      ...this.#cgroups(),
+      ...groupsOf(this.#key).filter((path) => existsSync(path)),
       ...loopDevicesOf(this.#home),
-      ...[`/run/aegis/${this.#key}`, this.#home].filter((path) => existsSync(path)),
-      ...this.#claims(),
+      ...[runFolderOf(this.#key)].filter((path) => existsSync(path)),
+      ...[...claims()].filter(([, home]) => home === this.#home).map(([number]) => `claim of address block ${number}`),
     ];
   }
 
   /** Processes of the home's control groups, and those that name the home. */
-  #processes(): string[] {
-    const own = String(process.pid);
-    return readdirSync("/proc")
-      .filter((pid) => /^\d+$/.test(pid) && pid !== own)
-      .filter(
-        (pid) =>
-          procText(pid, "cgroup").includes(`/aegis/${this.#key}`) || procText(pid, "cmdline").includes(this.#home),
-      )
-      .map((pid) => `process ${pid}: ${procText(pid, "cmdline").replaceAll("\0", " ").slice(0, 120)}`);
+  #processes(): number[] {
+    return [...this.starters(), ...pids().filter((pid) => !hasEnded(pid) && this.#isInside(pid))];
+  }
+
+  /** Processes outside of the home's control groups that name it: what was started on it, and works for its daemon. */
+  starters(): number[] {
+    return pids().filter(
+      (pid) => pid !== process.pid && !hasEnded(pid) && commandOf(pid).includes(this.#home) && !this.#isInside(pid),
+    );
+  }
+
+  #isInside(pid: number): boolean {
+    return textOf(`/proc/${pid}/cgroup`).includes(`/aegis/${this.#key}`);
   }
 
   #mounts(): string[] {
-    return procText("self", "mountinfo")
+    return textOf("/proc/self/mountinfo")
       .split("\n")
       .filter((line) => line.includes(this.#home) || line.includes(this.#key));
   }
 
   /** A block is given to another home once it is free, so what carries its number counts only while nobody has it. */
   #network(): string[] {
-    if (this.#block === null || [...claims().values()].includes(this.#block)) return [];
-    const ours = new RegExp(`\\b(ag${this.#block}-\\d|aegis_${this.#block}\\b)`);
+    const block = this.#block;
+    if (block === null || claims().has(block)) return [];
+    const ours = new RegExp(`\\b(ag${block}-\\d|aegis_${block}\\b)`);
     const look = (command: string, ...args: string[]): string[] =>
       execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
         .split("\n")
@@ -80,42 +104,5 @@ export class HostLeftovers {
       ...look("ip", "route"),
       ...look("nft", "list", "tables"),
     ];
-  }
-
-  #cgroups(): string[] {
-    return procText("self", "mountinfo")
-      .split("\n")
-      .filter((line) => / - cgroup2? /.test(line))
-      .map((line) => join(line.split(" ")[4] ?? "", "aegis", this.#key))
-      .filter((path) => existsSync(path));
-  }
-
-  #claims(): string[] {
-    const block = claims().get(this.#home);
-    return block === undefined ? [] : [`claim of address block ${block}`];
-  }
-}
-
-/** The address block of each home. */
-function claims(): Map<string, string> {
-  const numbers = existsSync(CLAIMS) ? readdirSync(CLAIMS).filter((name) => /^\d+$/.test(name)) : [];
-  return new Map(numbers.map((number) => [readClaim(number), number]));
-}
-
-/** Empty for a claim that has just been given back. */
-function readClaim(number: string): string {
-  try {
-    return readFileSync(join(CLAIMS, number), "utf8");
-  } catch {
-    return "";
-  }
-}
-
-/** Empty for a process that has just ended. */
-function procText(pid: string, name: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${name}`, "utf8");
-  } catch {
-    return "";
   }
 }

@@ -1,5 +1,6 @@
-import { readFileSync } from "node:fs";
 import { cgroupFile } from "./cgroup-file.ts";
+import { isMicrovm } from "./driver-host.ts";
+import { commandOf } from "./home-on-host.ts";
 
 /** The process of an instance that runs `command`, by its number on the host. @param home of its daemon */
 export function hostPid(home: string, id: string, command: string): number {
@@ -9,11 +10,6 @@ export function hostPid(home: string, id: string, command: string): number {
   return pid;
 }
 
-/** Empty when there is no such process. */
-export function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-  } catch {
-    return "";
-  }
-}
+/** The process that an instance's machine lives and dies with. */
+export const machinePid = (home: string, id: string): number =>
+  hostPid(home, id, isMicrovm ? "/usr/bin/qemu-system-x86_64" : "/.aegis/tini");

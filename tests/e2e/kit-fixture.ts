@@ -7,6 +7,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { AegisClient } from "@aegis/sdk/client";
 import { socketPathOf } from "@aegis/sdk/aegis-home";
+import { waitForInstance } from "@aegis/sdk/instance-watch";
+import type { InstanceView } from "@aegis/protocol/instance";
 import { HostLeftovers } from "./host-leftovers.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -54,6 +56,19 @@ export class KitFixture {
     for await (const line of lines(process)) output.push(line);
     const [code] = (await ended) as [number | null];
     return { code, output: output.join("\n") };
+  }
+
+  /** Waits until an instance is in a state. */
+  reaches(instance: string, state: InstanceView["state"]): Promise<InstanceView> {
+    return waitForInstance(this.client, instance, (view) => view.state === state);
+  }
+
+  /** Runs a command in an instance to its end. @returns what it printed, on both streams */
+  async printed(instance: string, command: string[], env: Record<string, string> = {}): Promise<string> {
+    const printed: string[] = [];
+    for await (const step of this.client.instances.exec(instance, { command, env }))
+      if ("line" in step) printed.push(step.line);
+    return printed.join("\n");
   }
 
   /** The CLI, as JSON. */

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { noteInRun, undo } from "./run-notes.ts";
 
 const ip = (...args: string[]): string => execFileSync("ip", args, { encoding: "utf8" });
 
@@ -21,9 +22,15 @@ export class OutsideNetwork {
   readonly #name = `aegistest${process.pid}`;
   readonly #link = `tst${process.pid}`;
   readonly #folder = mkdtempSync(join(tmpdir(), "aegis-outside-"));
+  readonly #undo = [
+    ["ip", "link", "delete", this.#link],
+    ["ip", "netns", "delete", this.#name],
+  ];
+  #strike = (): void => undefined;
   #server: ChildProcess | null = null;
 
   async start(): Promise<void> {
+    this.#strike = noteInRun({ kind: "undo", commands: this.#undo });
     ip("netns", "add", this.#name);
     ip("link", "add", this.#link, "type", "veth", "peer", "name", "lan0", "netns", this.#name);
     ip("address", "add", `${this.hostInLan}/30`, "dev", this.#link);
@@ -85,15 +92,8 @@ export class OutsideNetwork {
       server.kill("SIGKILL");
       await ended;
     }
-    for (const args of [
-      ["link", "delete", this.#link],
-      ["netns", "delete", this.#name],
-    ])
-      try {
-        ip(...args);
-      } catch {
-        // It was never made: the start failed before.
-      }
+    undo(this.#undo);
+    this.#strike();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }

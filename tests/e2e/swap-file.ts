@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { noteInRun } from "./run-notes.ts";
 
 const MB = 1024 * 1024;
 
@@ -8,6 +9,13 @@ const MB = 1024 * 1024;
 export class SwapFile implements Disposable {
   readonly #folder = mkdtempSync("/var/tmp/aegis-swap-");
   readonly #path = join(this.#folder, "swap");
+  readonly #strike = noteInRun({
+    kind: "undo",
+    commands: [
+      ["/usr/sbin/swapoff", this.#path],
+      ["rm", "-rf", this.#folder],
+    ],
+  });
 
   /** @throws Error when the machine refuses it; nothing is left then */
   constructor(megabytes: number) {
@@ -20,13 +28,18 @@ export class SwapFile implements Disposable {
       execFileSync("/usr/sbin/mkswap", [this.#path], { stdio: "pipe" });
       execFileSync("/usr/sbin/swapon", [this.#path], { stdio: "pipe" });
     } catch (error) {
-      rmSync(this.#folder, { recursive: true, force: true });
+      this.#remove();
       throw error;
     }
   }
 
   [Symbol.dispose](): void {
     execFileSync("/usr/sbin/swapoff", [this.#path], { stdio: "pipe" });
+    this.#remove();
+  }
+
+  #remove(): void {
     rmSync(this.#folder, { recursive: true, force: true });
+    this.#strike();
   }
 }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { adoptLayout } from "./bot/adopt-layout.ts";
+import { tidyAfterKill } from "./bot/after-kill.ts";
 import { agentNotes } from "./bot/agent-notes.ts";
 import { configTrouble } from "./bot/config-trouble.ts";
 import { heapLimitMb } from "./bot/heap.ts";
@@ -19,6 +20,8 @@ const moved = adoptLayout(dirname(paths.state));
 if (moved !== null) process.stdout.write(`[claw] ${moved}\n`);
 mkdirSync(paths.state, { recursive: true, mode: 0o700 });
 mkdirSync(paths.agent, { recursive: true });
+const untidy = tidyAfterKill(paths.state);
+if (untidy !== null) process.stdout.write(`[claw] ${untidy}\n`);
 mkdirSync(dirname(paths.log), { recursive: true });
 const key = process.env[KEY_ENV];
 const plan =
@@ -33,7 +36,7 @@ if (plan?.file) {
 putForeignConfigAside(paths.config);
 const gatewayToken = randomBytes(24).toString("base64url");
 writeWhole(paths.config, JSON.stringify(openclawConfig(config, paths, gatewayToken, plan), null, 2));
-writeWhole(join(paths.agent, "AGENTS.md"), agentNotes);
+writeWhole(join(paths.agent, "AGENTS.md"), agentNotes(config.own_tools));
 
 // The gateway takes this process's place: its signals, its exit code, and 50 MB less.
 process.execve?.(process.execPath, [process.execPath, await openclawScript(process.env), "gateway", "run"], {

@@ -7,6 +7,8 @@ export interface WorkSpec {
   job: WorkJob;
   /** where the site is served */
   port: number;
+  /** files are on their way: the work begins when {@link BROUGHT} is there */
+  brings_files?: true;
 }
 
 export type WorkJob =
@@ -22,3 +24,9 @@ export const SITE_PORT = 8080;
 
 /** Folder of the workspace whose files reach the chat when the work is done. */
 export const RESULT_FOLDER = "out";
+
+/** Folder of the workspace with what people have sent for the work. */
+export const INPUT_FOLDER = "in";
+
+/** In the workspace: all of it is there. */
+export const BROUGHT = ".claw/brought";

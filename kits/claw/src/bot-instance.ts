@@ -1,6 +1,7 @@
 import type { Binding } from "@aegis/protocol/binding";
 import type { CreateInstance, PauseHook } from "@aegis/protocol/instance";
 import { CLAW_CONFIG_ENV, type ChatConfig, type ClawConfig } from "../guest/claw-config.ts";
+import { MAX_SANDBOXES, SANDBOX_MEMORY_MB } from "../guest/plugin/sandbox-desk.ts";
 import { keyAccess } from "./key-access.ts";
 import { llmAccess, type StoredSecret } from "./llm-access.ts";
 import type { Settings } from "./settings.ts";
@@ -20,12 +21,8 @@ const RELAY_KEY_HEADER = "x-aegis-relay-key";
 /** Telegram id of the one user of the local chat page */
 export const LOCAL_USER_ID = 42;
 
-/** A gateway in the middle of something says so; one that agrees takes no turn until it is told of the resume. */
-const PAUSE_HOOK: PauseHook = {
-  command: ["node", "/opt/claw/pause.mjs", "ask"],
-  timeout_s: 20,
-  resume: { command: ["node", "/opt/claw/pause.mjs", "resumed"], timeout_s: 20 },
-};
+/** A gateway in the middle of something says so; one that agrees begins nothing before it is frozen, and goes on by itself. */
+const PAUSE_HOOK: PauseHook = { command: ["node", "/opt/claw/pause.mjs"], timeout_s: 20 };
 
 /** for `openclaw` on the command line of the bot; the gateway is told the same */
 const OPENCLAW_STATE = {
@@ -34,9 +31,6 @@ const OPENCLAW_STATE = {
 };
 
 const MAX_WORK = 8;
-/** of the bot's own tools, one for each chat that uses them */
-const MAX_SANDBOXES = 8;
-const SANDBOX_MEMORY_MB = 512;
 const MAX_CHILD_PORTS = 8;
 const MAX_CHILD_VCPUS = 2;
 

@@ -22,7 +22,9 @@ export interface Settings {
 
 /** Where the model's key is: on the host behind a binding, or in the bot, as a variable or in a file for OpenClaw. */
 type Auth = "binding" | "env" | "file";
-const AUTHS: readonly Auth[] = ["binding", "env", "file"];
+const AUTHS: readonly [Auth, ...Auth[]] = ["binding", "env", "file"];
+/** Where the tools of the bot's own agent run, if it has any. */
+const OWN_TOOLS = ["sandbox", "off"] as const;
 
 export interface PowerSettings {
   memory_mb: number;
@@ -44,16 +46,17 @@ export function loadSettings(env: Env, file?: string): Settings {
     work: work(all),
     bot: bot(all),
     heartbeat_s: seconds(all, "CLAW_HEARTBEAT_S", null),
-    own_tools: all["CLAW_OWN_TOOLS"] === "sandbox",
-    auth: auth(all),
+    own_tools: oneOf(all, "CLAW_OWN_TOOLS", OWN_TOOLS) === "sandbox",
+    auth: oneOf(all, "CLAW_AUTH", AUTHS),
   };
 }
 
-function auth(env: Env): Auth {
-  const wanted = text(env, "CLAW_AUTH") ?? "binding";
-  const found = AUTHS.find((known) => known === wanted);
+/** The first one is the default. */
+function oneOf<Choice extends string>(env: Env, name: string, choices: readonly [Choice, ...Choice[]]): Choice {
+  const wanted = text(env, name) ?? choices[0];
+  const found = choices.find((known) => known === wanted);
   if (found !== undefined) return found;
-  throw new AegisError("invalid_request", `CLAW_AUTH is "${wanted}": it must be one of ${AUTHS.join(", ")}.`);
+  throw new AegisError("invalid_request", `${name} is "${wanted}": it must be one of ${choices.join(", ")}.`);
 }
 
 function work(env: Env): Settings["work"] {

@@ -5,6 +5,9 @@ import type { AegisClient } from "@aegis/sdk/client";
 import { BOT_HANDLE, WEBHOOK_PORT } from "./bot-instance.ts";
 import { saveUpState, type UpState } from "./up-state.ts";
 
+/** The policy waits 0.1 s, then twice as long each time: more than this after the seventh end in a row. */
+const SOON_MS = 5000;
+
 /**
  * The bot instance as the spec wants it, on its way up. One that was made with another spec gets the new one and keeps
  * its work instances, its ports, and its workspace with everything that it knows.
@@ -33,6 +36,12 @@ export function webhookPort(bot: InstanceView): number {
     `${BOT_HANDLE} has no public port for its port ${WEBHOOK_PORT}: delete it, then start again.`,
   );
 }
+
+export const isDown = ({ state }: InstanceView): boolean => state === "stopped" || state === "failed";
+
+/** It is down, and nothing starts it again; or it has ended so often, at once, that the restart policy takes its time. */
+export const hasGivenUp = (view: InstanceView): boolean =>
+  isDown(view) && (view.restart_at === null || Date.parse(view.restart_at) - Date.now() > SOON_MS);
 
 /** @returns null when there is none */
 export async function findBot(client: AegisClient): Promise<InstanceView | null> {

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
 import { aegisHome } from "@aegis/sdk/aegis-home";
 import type { BaseChoice } from "./image/build-claw-image.ts";
 import type { Env } from "./setting-values.ts";
@@ -42,7 +42,7 @@ function parse(args: string[]) {
       options: { home: string, "chat-port": string, idle: string, settings: string, base: string },
     }).values;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new AegisError("invalid_request", `${why}: npm start -- --help lists the options`, { cause });
   }
 }

@@ -3,6 +3,7 @@ import { AegisError } from "@aegis/protocol/errors";
 import type { InstanceView } from "@aegis/protocol/instance";
 import type { AegisClient } from "@aegis/sdk/client";
 import { waitForInstance } from "@aegis/sdk/instance-watch";
+import { hasGivenUp, isDown } from "./up-bot.ts";
 import type { Report } from "./up-progress.ts";
 
 const DEADLINE_MS = 300_000;
@@ -73,15 +74,26 @@ async function isHealthy(port: number, signal: AbortSignal): Promise<boolean> {
   }
 }
 
-/** Never returns: an instance that has ended while it should come up is a failure. */
+/**
+ * Never returns: an instance that has ended for good while it should come up is a failure. One that the restart policy
+ * starts again is told of, and waited for: on a machine with a lot to do, OpenClaw may give its own start up.
+ */
 async function itsEnd(client: AegisClient, bot: InstanceView, report: Report, signal: AbortSignal): Promise<never> {
-  const ended = await waitForInstance(client, bot.id, ({ state }) => state === "stopped" || state === "failed", {
-    signal,
-    onProgress: report,
-  });
-  const why = ended.failure ?? (ended.exit_code === null ? "it was stopped" : `exit code ${ended.exit_code}`);
-  throw new AegisError("driver_failed", `The bot instance ended before it was ready: ${why}.`);
+  const options = { signal, onProgress: report };
+  for (let ends = 1; ; ends += 1) {
+    const down = await waitForInstance(client, bot.id, isDown, options);
+    const ended = hasGivenUp(down) ? down : await waitForInstance(client, bot.id, isSettled, options);
+    const often = ends === 1 ? "once" : `${ends} times`;
+    if (hasGivenUp(ended))
+      throw new AegisError("driver_failed", `The bot instance ended ${often} before it was ready: ${whyOf(ended)}.`);
+    report(`it ended ${often} (${whyOf(down)}), and is started again`);
+  }
 }
+
+/** not between two starts */
+const isSettled = (view: InstanceView) => !isDown(view) || hasGivenUp(view);
+const whyOf = ({ failure, exit_code }: InstanceView) =>
+  failure ?? (exit_code === null ? "it was stopped" : `exit code ${exit_code}`);
 
 async function logTail(client: AegisClient, bot: InstanceView): Promise<string> {
   const lines: string[] = [];

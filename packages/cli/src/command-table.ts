@@ -130,6 +130,7 @@ export const entries: Entry[] = [
     verbs: [
       { name: "pull", summary: "fetch one from its registry", load: () => import("./commands/image-pull.ts") },
       { name: "import", summary: "take one from a local OCI layout", load: () => import("./commands/image-import.ts") },
+      { name: "warm", summary: "have new instances of one start fast", load: () => import("./commands/image-warm.ts") },
       { name: "list", summary: "images in the store", load: () => import("./commands/image-list.ts") },
       { name: "delete", summary: "remove one from the store", load: () => import("./commands/image-delete.ts") },
       { name: "prune", summary: "remove those that nothing uses", load: () => import("./commands/image-prune.ts") },

@@ -1,4 +1,4 @@
-import type { ImageView } from "@aegis/protocol/instance";
+import type { ImageView } from "@aegis/protocol/image";
 import type { Cli } from "./cli.ts";
 import { humanSize } from "./render/human-size.ts";
 import { ProgressLine } from "./render/progress-line.ts";

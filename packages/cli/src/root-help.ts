@@ -28,7 +28,7 @@ Instances
   audit [-f] [--refused] | audit verify      who did what; is the log whole
 Secrets and images
   secret set | list | delete | rotate-key    values go in and never come out
-  image pull | import | list | delete        where instances boot from
+  image pull | import | warm | list | delete where instances boot from
   image prune [--all]                        remove those that nothing uses
 
 Kits

@@ -99,6 +99,15 @@ it("a pull shows each phase once and ends with the image", async () => {
   expect(daemon.calls[1]?.body).toEqual({ ref: "a:1", layout: "/where/i/am/lay" });
 });
 
+it("warms an image for the size that is asked for", async () => {
+  const warmed = { ref: "a:1", digest: "sha256:11", memory_mb: 1024, vcpus: 2, disk_mb: 10_240, took_ms: 4200 };
+  daemon.routes["POST /v1/images/warm"] = () => ({ body: warmed });
+  expect((await run("image warm a:1 --memory 1g --vcpus 2")).stdout).toBe(
+    "new instances of a:1 with 1024 MB, 2 vcpus and a disk of 10240 MB start warm (4200 ms)\n",
+  );
+  expect(daemon.calls[0]?.body).toEqual({ ref: "a:1", memory_mb: 1024, vcpus: 2 });
+});
+
 it("a prune says what went and what that freed", async () => {
   const pruned = { deleted: ["docker.io/library/node:22"], freed_bytes: 3_000_000 };
   daemon.routes["POST /v1/images/prune"] = () => ({ body: pruned });
@@ -132,6 +141,7 @@ it("doctor looks at everything and says what to do", async () => {
     "overlayfs",
     "disk",
     "swap",
+    "driver",
     "KVM",
     "aegisd",
   ])

@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
-import type { InstanceView, LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
+import type { InstanceView } from "@aegis/protocol/instance";
 import { FakeDaemon } from "@aegis/sdk/test/fake-daemon";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { LogCursor } from "../src/run/log-cursor.ts";

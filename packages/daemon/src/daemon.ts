@@ -1,4 +1,5 @@
-import type { DaemonStatus } from "@aegis/protocol/instance";
+import type { DaemonStatus } from "@aegis/protocol/status";
+import type { WarmImage } from "@aegis/protocol/warm-image";
 import { StreamHarness } from "./control/stream-harness.ts";
 import { DiskWatch, refuseFullDisk } from "./core/disk-watch.ts";
 import type { DiskGauge } from "./core/disk-watch.ts";
@@ -14,6 +15,7 @@ import type { PreviewStore } from "./core/preview-record.ts";
 import type { Store } from "./core/store.ts";
 import { Instances } from "./core/instances.ts";
 import { networkRefusals } from "./core/network-refusals.ts";
+import { warmImage } from "./core/warm-image.ts";
 import { UsageLedger } from "./core/usage-ledger.ts";
 import { BindingProxy } from "./egress/binding-proxy.ts";
 import { GuestApi } from "./http/guest-api.ts";
@@ -47,6 +49,8 @@ export interface DaemonParts {
   owner: Owner;
   settings: Settings;
   driver: Driver;
+  /** why it is that one */
+  driverReason: string;
   images: Images & ImageImporter;
   gauge: DiskGauge;
   log: (message: string) => void;
@@ -87,6 +91,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       status: "running",
       version: VERSION,
       backend: driver.name,
+      backend_reason: parts.driverReason,
       capabilities: { ...driver.features },
       pid: process.pid,
       home: home.root,
@@ -107,7 +112,8 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       instances,
       warn: log,
     });
-  const deps = { ...state, ...preview, rotateKey: rotate, instances, images, files, daemon, warn: log };
+  const warm = (wanted: WarmImage, signal: AbortSignal) => warmImage({ driver, images }, wanted, signal);
+  const deps = { ...state, ...preview, rotateKey: rotate, instances, images, warm, files, daemon, warn: log };
   close.api = await serveHostApi(deps, home.socket, parts.owner).catch(async (error: unknown) => {
     await close.run(false);
     throw error;
@@ -192,7 +198,7 @@ function makeInstances(
   opened: AsyncDisposableStack,
 ): { instances: Instances; guestApi: GuestApi; files: FolderFiles } {
   const connect: ConnectTarget["connect"] = (instanceId, { guestPort, protocol }, knock) =>
-    instances.find(instanceId).open(guestPort, protocol, knock);
+    instances.find(instanceId).connections.open(guestPort, protocol, knock);
   const ingress = new PublicPorts({ connect }, quota);
   opened.defer(() => ingress.closeAll());
   const workspaces = new WorkspaceFolders(home.workspaces, owner, [home.root, home.images]);

@@ -1,13 +1,16 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
+import { chooseDriver } from "./choose-driver.ts";
 import { refuseFullDisk } from "./core/disk-watch.ts";
-import type { Driver } from "./core/driver.ts";
 import { startDaemon } from "./daemon.ts";
-import type { Daemon } from "./daemon.ts";
+import type { Daemon, DaemonParts } from "./daemon.ts";
 import { ContainerDriver } from "./drivers/container/container-driver.ts";
+import { runFolderOf } from "./drivers/linux/home-machines.ts";
+import { driverOfLeft } from "./drivers/linux/machine-record.ts";
 import { MicrovmDriver } from "./drivers/microvm/microvm-driver.ts";
 import { FIRST_HOST_ID, ID_COUNT } from "./drivers/linux/oci-config.ts";
+import { whyNoVms } from "./drivers/microvm/vm-parts.ts";
 import { invokingUser, openHome } from "./home.ts";
 import type { Home, Owner } from "./home.ts";
 import { ImageStore } from "./images/image-store.ts";
@@ -31,7 +34,7 @@ async function main(): Promise<void> {
     owner,
     settings,
     log,
-    driver: makeDriver(settings, home, owner),
+    ...(await makeDriver(settings, home, owner)),
     images: new ImageStore({
       root: home.images,
       mirrors: settings.mirrors,
@@ -47,11 +50,23 @@ async function main(): Promise<void> {
 }
 
 /** The only place that knows what drivers there are. */
-function makeDriver(settings: Settings, home: Home, owner: Owner): Driver {
-  const { harnessDir, vmDir, runtime, reclaim } = settings;
+async function makeDriver(
+  settings: Settings,
+  home: Home,
+  owner: Owner,
+): Promise<Pick<DaemonParts, "driver" | "driverReason">> {
+  const { harnessDir, vmDir, warmStarts, runtime, reclaim } = settings;
   const common = { home: home.root, homeKey: home.key, harnessDir, owner, log };
-  if (settings.driver === "microvm") return new MicrovmDriver({ ...common, vmDir, accelerator: "auto" });
-  return new ContainerDriver({ ...common, runtime, reclaim });
+  const { name, driverReason } = await chooseDriver(settings.driver, {
+    left: () => driverOfLeft(runFolderOf({ homeKey: home.key })),
+    whyNoVms: () => whyNoVms(vmDir),
+  });
+  log(`instances are made by the ${name} driver: ${driverReason}`);
+  const driver =
+    name === "microvm"
+      ? new MicrovmDriver({ ...common, vmDir, accelerator: "auto", warmStarts })
+      : new ContainerDriver({ ...common, runtime, reclaim });
+  return { driver, driverReason };
 }
 
 function leave(pidFile: string): never {

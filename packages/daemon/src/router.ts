@@ -80,7 +80,8 @@ export async function openRouter(parts: RouterParts, opened: AsyncDisposableStac
 
 function previewServer({ instances, state, preview: { previews, address } }: RouterParts): PreviewServer {
   const gate = new PreviewGate({ key: state.previewKey, now: Date.now, open: (preview) => previews.open(preview) });
-  const connect = async (instanceId: string, guestPort: number) => instances.find(instanceId).open(guestPort, "http");
+  const connect = async (instanceId: string, guestPort: number) =>
+    instances.find(instanceId).connections.open(guestPort, "http");
   return new PreviewServer({ previews, address, gate, connect });
 }
 
@@ -102,7 +103,7 @@ function onlyHttp(instances: Instances): string | null {
 async function connectHttp(instances: Instances, name: string) {
   const instance = instances.find(name);
   const port = httpPort(instance);
-  if (port !== undefined) return instance.open(port, "http");
+  if (port !== undefined) return instance.connections.open(port, "http");
   throw new AegisError(
     "endpoint_not_found",
     `${instance.handle} exposes no HTTP port. Expose one with: aegis instance expose ${instance.handle} 8080`,

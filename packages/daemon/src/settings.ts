@@ -4,8 +4,10 @@ import type { DiskLimits } from "./core/disk-watch.ts";
 export interface Settings {
   defaultImage: string;
   routerPort: number;
-  /** what instances are made by */
-  driver: "container" | "microvm";
+  /** what instances are made by; `auto`: virtual machines where KVM works, else containers */
+  driver: "auto" | "container" | "microvm";
+  /** whether virtual machines make templates by themselves, for warm starts */
+  warmStarts: "auto" | "asked";
   runtime: "auto" | "crun" | "runc";
   /** whether the memory of paused instances is swapped out, where there is swap */
   reclaim: "auto" | "off";
@@ -34,6 +36,7 @@ export function readSettings(env: NodeJS.ProcessEnv, projectRoot: string): Setti
     defaultImage: env["AEGIS_DEFAULT_IMAGE"] ?? "aegis/claw:latest",
     routerPort: readPort(env["AEGIS_ROUTER_PORT"]),
     driver: readDriver(env["AEGIS_DRIVER"]),
+    warmStarts: readWarmStarts(env["AEGIS_WARM_STARTS"]),
     runtime: readRuntime(env["AEGIS_RUNTIME"]),
     reclaim: readReclaim(env["AEGIS_RECLAIM"]),
     mirrors: readMirrors(env["AEGIS_REGISTRY_MIRRORS"]),
@@ -63,9 +66,15 @@ function readPort(value: string | undefined): number {
 }
 
 function readDriver(value: string | undefined): Settings["driver"] {
-  if (value === undefined || value === "auto" || value === "container") return "container";
-  if (value === "microvm") return value;
+  if (value === undefined || value === "auto") return "auto";
+  if (value === "container" || value === "microvm") return value;
   throw new AegisError("invalid_request", `AEGIS_DRIVER must be auto, container or microvm, not ${value}.`);
+}
+
+function readWarmStarts(value: string | undefined): Settings["warmStarts"] {
+  if (value === undefined || value === "asked") return "asked";
+  if (value === "auto") return value;
+  throw new AegisError("invalid_request", `AEGIS_WARM_STARTS must be auto or asked, not ${value}.`);
 }
 
 function readRuntime(value: string | undefined): Settings["runtime"] {

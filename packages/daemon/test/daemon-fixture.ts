@@ -21,6 +21,7 @@ const image: Image = {
   size_bytes: 1,
   created_at: "2026-01-01T00:00:00.000Z",
   rootfs: "/nonexistent",
+  derived: "/nonexistent",
   config: { env: ["FROM_IMAGE=yes"], entrypoint: [], cmd: [], user: "", workingDir: "" },
   sourceDigests: [],
 };
@@ -41,7 +42,8 @@ export interface DaemonFixture {
   call<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<Answer<T>>;
   get(id: string): Promise<InstanceView>;
   /** resolves when the instance is in that state; fails with the last view when it is failed instead */
-  reaches(id: string, state: InstanceView["state"]): Promise<InstanceView>;
+  /** Any of the states; one that does not last may be missed on a busy machine. */
+  reaches(id: string, ...states: InstanceView["state"][]): Promise<InstanceView>;
   daemon: Daemon;
   /** what there is room for; to be changed by a test */
   space: DiskSpace;
@@ -61,6 +63,7 @@ export async function daemonFixture(
   const warnings: string[] = [];
   const space = { path: home.root, freeBytes: 50 * 2 ** 30, totalBytes: 100 * 2 ** 30 };
   const daemon = await startDaemon({
+    driverReason: "a test asks for it",
     home,
     owner,
     driver,
@@ -70,6 +73,7 @@ export async function daemonFixture(
       defaultImage: "test",
       routerPort: 0,
       driver: "container",
+      warmStarts: "asked",
       runtime: "auto",
       reclaim: "auto",
       mirrors: {},
@@ -85,11 +89,11 @@ export async function daemonFixture(
   onTestFinished(() => daemon.close(true));
   const call = <T>(method: string, path: string, body?: unknown) => request<T>(home.socket, method, path, body);
   const get = async (id: string) => (await call<InstanceView>("GET", `/v1/instances/${id}`)).body;
-  const reaches = async (id: string, state: InstanceView["state"]) => {
+  const reaches = async (id: string, ...states: InstanceView["state"][]) => {
     for await (const event of events(home.socket)) {
       if (event["type"] !== "instance.state" && event["type"] !== "instance.created") continue;
       const view = await get(id);
-      if (view.state === state) return view;
+      if (states.includes(view.state)) return view;
       if (view.state === "failed") throw new Error(`failed: ${view.failure}`);
     }
     throw new Error("the events ended");

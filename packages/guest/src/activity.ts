@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { type ActivityReport, HEARTBEAT_MS, IDLE_CPU_MS, IDLE_NET_BYTES } from "@aegis/protocol/control";
-import { countRemotePeers, parseCpuTicks, sumNetBytes } from "./procfs.ts";
+import { countRemotePeers, defaultGateway, parseCpuTicks, sumNetBytes } from "./procfs.ts";
 
 const MS_PER_TICK = 10;
 const INIT_PID = 1;
@@ -24,8 +24,10 @@ export function activityBetween(before: ActivityCounters, after: ActivityCounter
 
 /** @param proc /proc, or a copy of one */
 export function readCounters(proc: string, harnessPid: number): ActivityCounters {
+  const host = defaultGateway(readOrEmpty(`${proc}/net/route`));
+  const peers = (table: string): number => countRemotePeers(readOrEmpty(`${proc}/net/${table}`), host);
   return {
-    tcp: countRemotePeers(readOrEmpty(`${proc}/net/tcp`)) + countRemotePeers(readOrEmpty(`${proc}/net/tcp6`)),
+    tcp: peers("tcp") + peers("tcp6"),
     cpuMs: readCpuTicks(proc, harnessPid) * MS_PER_TICK,
     netBytes: sumNetBytes(readOrEmpty(`${proc}/net/dev`)),
   };

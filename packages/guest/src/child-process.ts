@@ -1,7 +1,8 @@
 import { closeSync, writeFileSync } from "node:fs";
 import type { ReadableStreamDefaultReader } from "node:stream/web";
 import type { ProcessExit } from "@aegis/protocol/control";
-import { errnoOf, GuestError, messageOf } from "./guest-error.ts";
+import { messageOf } from "@aegis/protocol/errors";
+import { errnoOf, GuestError } from "./guest-error.ts";
 import { openPipe } from "./libc.ts";
 import { processExit } from "./process-exit.ts";
 

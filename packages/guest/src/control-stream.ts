@@ -1,7 +1,8 @@
 import type { Duplex } from "node:stream";
 import { MAX_LINE_BYTES, type RpcError, type RpcMessage } from "@aegis/protocol/control";
 import { LineSplitter } from "@aegis/protocol/line-splitter";
-import { GuestError, messageOf } from "./guest-error.ts";
+import { messageOf } from "@aegis/protocol/errors";
+import { GuestError } from "./guest-error.ts";
 import type { Notification, Outlet } from "./host-link.ts";
 import { isRecord, parseJson } from "./json-shape.ts";
 import { RpcCode, RpcFailure } from "./rpc-failure.ts";

@@ -11,9 +11,6 @@ export class GuestError extends Error {
   }
 }
 
-/** The message of whatever was thrown. */
-export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
-
 /** `ENOENT` and the like, or null. */
 export function errnoOf(thrown: unknown): string | null {
   if (thrown instanceof Error && "code" in thrown && typeof thrown.code === "string") return thrown.code;

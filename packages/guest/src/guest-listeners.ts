@@ -2,7 +2,8 @@ import { mkdirSync, rmSync } from "node:fs";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { RunParams } from "@aegis/protocol/control";
-import { errnoOf, GuestError, messageOf } from "./guest-error.ts";
+import { messageOf } from "@aegis/protocol/errors";
+import { errnoOf, GuestError } from "./guest-error.ts";
 import type { ReverseTarget } from "./reverse-streams.ts";
 
 const LOOPBACK = "127.0.0.1";

@@ -101,6 +101,7 @@ export class Harness implements StreamHandlers, ControlHandler {
         return this.#run(params);
       case "token":
         this.#token = parseToken(params).token;
+        this.#reverse.renew(this.#token);
         return {};
       case "signal":
         if (!this.#workload.signal(parseSignal(params))) throw RpcFailure.refused("No workload runs in the instance.");

@@ -1,10 +1,10 @@
 import { HARNESS_LISTEN_FD } from "@aegis/protocol/control";
 import { fstatSync } from "node:fs";
 import { basename } from "node:path";
+import { messageOf } from "@aegis/protocol/errors";
 import packageJson from "../package.json" with { type: "json" };
 import { GUEST_SOCKET } from "./commands/guest-socket.ts";
 import { serveDevice } from "./device-server.ts";
-import { messageOf } from "./guest-error.ts";
 import { Harness } from "./harness.ts";
 import { forbidInspection } from "./libc.ts";
 import { serveStreams } from "./stream-server.ts";

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
-import { errnoOf, GuestError, messageOf } from "./guest-error.ts";
+import { messageOf } from "@aegis/protocol/errors";
+import { errnoOf, GuestError } from "./guest-error.ts";
 
 const LOOPBACK = ["127.0.0.1", "::1"] as const;
 

@@ -2,13 +2,23 @@ const ESTABLISHED = "01";
 const MAPPED_IPV4 = "0000000000000000FFFF0000";
 const LOOPBACK_IPV6 = "00000000000000000000000001000000";
 
-/** Established connections of a /proc/net/tcp or tcp6 whose peer is elsewhere than on loopback. */
-export function countRemotePeers(table: string): number {
+/** The gateway of the default route in /proc/net/route, as /proc/net/tcp writes addresses; null when there is none. */
+export function defaultGateway(table: string): string | null {
+  const route = table.split("\n").find((row) => row.split(/\s+/)[1] === "00000000");
+  return route?.split(/\s+/)[2] ?? null;
+}
+
+/**
+ * Established connections of a /proc/net/tcp or tcp6 whose peer is elsewhere than on loopback.
+ * @param host the address of the host, as {@link defaultGateway} gives it: what comes from there, the host counts itself
+ */
+export function countRemotePeers(table: string, host: string | null): number {
   let count = 0;
   for (const row of table.split("\n").slice(1)) {
     const [, , remote, state] = row.trim().split(/\s+/);
     const address = remote?.split(":")[0];
-    if (state === ESTABLISHED && address !== undefined && !isLoopback(address)) count += 1;
+    if (state !== ESTABLISHED || address === undefined) continue;
+    if (!isLoopback(address) && ipv4Of(address) !== host) count += 1;
   }
   return count;
 }
@@ -16,9 +26,12 @@ export function countRemotePeers(table: string): number {
 /** Addresses are 32-bit words in the machine's byte order, little-endian on all that we run on. */
 function isLoopback(address: string): boolean {
   if (address === LOOPBACK_IPV6) return true;
-  const ipv4 = address.startsWith(MAPPED_IPV4) ? address.slice(MAPPED_IPV4.length) : address;
+  const ipv4 = ipv4Of(address);
   return ipv4.length === 8 && ipv4.endsWith("7F");
 }
+
+const ipv4Of = (address: string): string =>
+  address.startsWith(MAPPED_IPV4) ? address.slice(MAPPED_IPV4.length) : address;
 
 export interface CpuTicks {
   /** of the process itself, dead threads included */

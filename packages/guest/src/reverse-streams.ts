@@ -47,6 +47,15 @@ export class ReverseStreams {
     for (const { request } of this.#waiting.values()) this.#announce(request);
   }
 
+  /** Tells the host again, which takes none with an older token: those that waited since before a restore have one. */
+  renew(token: string): void {
+    for (const waiting of this.#waiting.values()) {
+      if (waiting.request.token === token) continue;
+      waiting.request = { ...waiting.request, token };
+      this.#announce(waiting.request);
+    }
+  }
+
   /** The connection that waits under this id, now the caller's; null when there is none. */
   accept(streamId: string): Socket | null {
     return this.#take(streamId)?.socket ?? null;

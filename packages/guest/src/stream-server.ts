@@ -2,7 +2,8 @@ import { createServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { type ExecHeader, MAX_LINE_BYTES, type StreamReply } from "@aegis/protocol/control";
 import { FirstLine } from "@aegis/protocol/first-line";
-import { GuestError, messageOf } from "./guest-error.ts";
+import { messageOf } from "@aegis/protocol/errors";
+import { GuestError } from "./guest-error.ts";
 import { parseStreamHeader } from "./stream-header.ts";
 
 /** How long a host may take to send the header line, in ms. */

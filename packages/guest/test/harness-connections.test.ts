@@ -128,6 +128,20 @@ test("a connection that comes while no host is there is told to the next one", a
   socket.end();
 });
 
+test("a connection that waits is told again when there is a new token, with that", async () => {
+  const first = await harness.control();
+  const { api } = await runWithBinding(first);
+  const client = connect(api, "127.0.0.1");
+  client.end("ping");
+  const before = await first.until(isOpen);
+  await first.call("token", { token: "token-2" });
+  const request = await first.until((message) => isOpen(message) && message.params?.["token"] === "token-2");
+  expect(request.params?.["stream_id"]).toBe(before.params?.["stream_id"]);
+  const { socket } = await harness.dial({ kind: "accept", stream_id: String(request.params?.["stream_id"]) });
+  expect(await readAll(socket)).toBe("ping");
+  socket.end();
+});
+
 test("unknown stream ids are refused", async () => {
   const { reply } = await harness.dial({ kind: "accept", stream_id: "nobody" });
   expect(reply).toMatchObject({ ok: false, code: "unknown_stream" });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { countRemotePeers, largestCodeMapping, parseCpuTicks, sumNetBytes } from "../src/procfs.ts";
+import { countRemotePeers, defaultGateway, largestCodeMapping, parseCpuTicks, sumNetBytes } from "../src/procfs.ts";
 
 const TCP_HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 const row = (remote: string, state: string) =>
@@ -14,7 +14,7 @@ test("only established connections to elsewhere count", () => {
     row("00000000:0000", "0A"), // LISTEN
     row("7F000001:0050", "01"), // 1.0.0.127
   ];
-  expect(countRemotePeers(TCP_HEAD + rows.join(""))).toBe(2);
+  expect(countRemotePeers(TCP_HEAD + rows.join(""), null)).toBe(2);
 });
 
 test("the same for IPv6, mapped IPv4 included", () => {
@@ -24,11 +24,30 @@ test("the same for IPv6, mapped IPv4 included", () => {
     row("0000000000000000FFFF00000108A8C0:0050", "01"), // ::ffff:192.168.8.1
     row("B80D01200000000000000000010000FF:0050", "01"),
   ];
-  expect(countRemotePeers(TCP_HEAD + rows.join(""))).toBe(2);
+  expect(countRemotePeers(TCP_HEAD + rows.join(""), null)).toBe(2);
+});
+
+test("what the host has connected counts for nothing, over IPv4 and as mapped", () => {
+  const routes = `Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t0100D10A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0
+eth0\t00000000\t0100D10A\t0003\t0\t0\t0\t00000000\t0\t0\t0
+`;
+  const host = defaultGateway(routes);
+  expect(host).toBe("0100D10A");
+  const rows = [
+    row("0100D10A:C350", "01"),
+    row("0000000000000000FFFF00000100D10A:C350", "01"),
+    row("0200D10A:C350", "01"),
+  ];
+  expect(countRemotePeers(TCP_HEAD + rows.join(""), host)).toBe(1);
+});
+
+test("without a default route there is no gateway", () => {
+  for (const table of ["", "Iface\tDestination\tGateway\n"]) expect(defaultGateway(table)).toBeNull();
 });
 
 test("no table, no connections", () => {
-  expect(countRemotePeers("")).toBe(0);
+  expect(countRemotePeers("", null)).toBe(0);
 });
 
 test("CPU time of a process whose name tries to break the line", () => {

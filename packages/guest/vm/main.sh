@@ -20,6 +20,8 @@ mkdir /sys/fs/cgroup/instance
 echo "+cpu +memory +pids" > /sys/fs/cgroup/instance/cgroup.subtree_control
 mount -t erofs -o ro /dev/vda /lower
 mount -t erofs -o ro /dev/vdb /aegis
+# what is written is on the disk a moment later: a machine may stand still for long, and end then
+for each in dirty_writeback dirty_expire; do echo 100 > "/proc/sys/vm/${each}_centisecs"; done
 mount -t ext4 -o nosuid,nodev,discard,errors=remount-ro /dev/vdc /disk
 mount -t overlay -o lowerdir=/lower,upperdir=/disk/upper,workdir=/disk/work,nosuid,nodev overlay /bundle/rootfs
 if [ "$WORKSPACE" = yes ]; then mount -t virtiofs -o nosuid,nodev workspace /workspace; fi
@@ -31,13 +33,15 @@ exec 4<> /vm/events
     < /dev/null >> /vm/boot.log 2>&1 3<> "$harness" 4>&- 5>&- || true
   echo ended >&4
 } &
-read -r event <&4
+read -r event init <&4
 [ "$event" = started ]
-read -r init < /sys/fs/cgroup/instance/run/cgroup.procs
+# the runtime has given what the instance's first process writes to, to the instance's root, who could open it anew
+chown 0:0 /vm/boot.log
+chmod 600 /vm/boot.log
 ip link set eth0 netns "$init"
 nsenter -t "$init" -n ip link set lo up
-sh /vm/network.sh "$ADDRESS" "$GATEWAY"
-sh /vm/agent.sh <&5 >&5 4>&- &
+# unquoted: a template has no address
+/aegis/vm/perl /vm/agent.pl "$init" "$HOSTNAME" $NETWORK <&5 >&5 4>&- 5>&- &
 read -r event <&4
 trap - EXIT
 echo "exited $(sh /vm/memory.sh)" >&5

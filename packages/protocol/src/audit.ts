@@ -34,6 +34,7 @@ export const AUDIT_ACTIONS = [
   "image.pull",
   "image.delete",
   "image.prune",
+  "image.warm",
   "network.connect",
   "binding.request",
   "capability.grant",

@@ -91,11 +91,11 @@ export interface HarnessNotifications {
 
 /** Activity in the last interval, sent only when there was some. Silence is idle. */
 export interface ActivityReport {
-  /** established TCP connections to elsewhere than loopback */
+  /** established TCP connections to elsewhere than loopback and the host */
   tcp: number;
   /** CPU time of all processes but the harness and init, in ms */
   cpu_ms: number;
-  /** bytes in and out of the network interface */
+  /** bytes in and out of the network interface, those of the host's own connections included */
   net_bytes: number;
 }
 

@@ -81,3 +81,6 @@ export function shellExitCode(code: ErrorCode): 126 | 127 | null {
 
 /** `Retry-After` of a 503, in seconds. */
 export const RETRY_AFTER_S = 3;
+
+/** The message of whatever was thrown. */
+export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));

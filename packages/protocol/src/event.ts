@@ -1,5 +1,6 @@
 import type { CapabilityName } from "./capability.ts";
-import type { DiskStatus, InstanceState } from "./instance.ts";
+import type { InstanceState } from "./instance.ts";
+import type { DiskStatus } from "./status.ts";
 import type { NetworkProtocol } from "./network.ts";
 
 /** Everything that `GET /v1/events` can say. `seq` grows by one and survives a daemon restart. */

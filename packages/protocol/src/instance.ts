@@ -1,6 +1,7 @@
 import Type, { type Static } from "typebox";
 import { Binding, BindingView } from "./binding.ts";
 import { Capabilities } from "./capability.ts";
+import { Lease } from "./lease.ts";
 import { HANDLE_PATTERN } from "./name-patterns.ts";
 import { NetworkPolicy } from "./network.ts";
 
@@ -30,10 +31,14 @@ export const EndpointProtocol = Type.Enum(["http", "tcp"]);
 export type EndpointProtocol = "http" | "tcp";
 
 const Port = Type.Integer({ minimum: 1, maximum: 65535 });
-const Command = Type.Array(Type.String({ maxLength: 131072 }), { minItems: 1, maxItems: 1024 });
-const Env = Type.Record(Type.String({ pattern: "^[a-zA-Z_][a-zA-Z0-9_]*$" }), Type.String({ maxLength: 131072 }), {
-  additionalProperties: false,
-});
+export const Command = Type.Array(Type.String({ maxLength: 131072 }), { minItems: 1, maxItems: 1024 });
+export const Env = Type.Record(
+  Type.String({ pattern: "^[a-zA-Z_][a-zA-Z0-9_]*$" }),
+  Type.String({ maxLength: 131072 }),
+  {
+    additionalProperties: false,
+  },
+);
 const Seconds = Type.Union([Type.Number({ minimum: 0.1, maximum: 31_536_000 }), Type.Null()]);
 
 /** counted from the creation; null is no end */
@@ -190,28 +195,6 @@ export const Endpoint = Type.Object({
 });
 export type Endpoint = Static<typeof Endpoint>;
 
-export const Lease = Type.Object({
-  lease_id: Type.String(),
-  reason: Type.String(),
-  /** `host`, or the id of the instance that keeps itself awake */
-  owner: Type.String(),
-  /** RFC 3339 */
-  expires_at: Type.String(),
-});
-export type Lease = Static<typeof Lease>;
-
-/** A lease that is to last longer is renewed by another one. */
-export const MAX_LEASE_MS = 86_400_000;
-
-export const AcquireLease = Type.Object(
-  {
-    ttl_ms: Type.Integer({ minimum: 100 }),
-    reason: Type.String({ minLength: 1, maxLength: 256 }),
-  },
-  { additionalProperties: false },
-);
-export type AcquireLease = Static<typeof AcquireLease>;
-
 /** What the kernel says of a machine right now. */
 export const InstanceStats = Type.Object({
   /** everything in RAM that counts for the machine, cached files and the kernel's own included */
@@ -295,113 +278,3 @@ export const InstanceView = Type.Object({
   tree: Type.Optional(TreeView),
 });
 export type InstanceView = Static<typeof InstanceView>;
-
-/** Body of `POST .../exec`. `stdin` is the whole input as text; interactive input goes over the WebSocket. */
-export const ExecRequest = Type.Object(
-  {
-    command: Command,
-    env: Type.Optional(Env),
-    cwd: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
-    user: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
-    stdin: Type.Optional(Type.String({ maxLength: 1_048_576 })),
-    tty: Type.Optional(Type.Boolean()),
-  },
-  { additionalProperties: false },
-);
-export type ExecRequest = Static<typeof ExecRequest>;
-
-/** One line of the NDJSON answer of exec. The last line is either `done` or an `error`. */
-export type ExecLine =
-  | { exec_id: string; started_at: string }
-  | { exec_id: string; stream: "stdout" | "stderr"; line: string; ts: string }
-  | { exec_id: string; exit_code: number; done: true }
-  | { exec_id: string; error: string; code: string; done: true };
-
-/** One line of `GET .../logs`. */
-export interface LogLine {
-  /** RFC 3339 with milliseconds */
-  ts: string;
-  stream: "stdout" | "stderr";
-  source: "boot" | "exec" | "system";
-  exec_id?: string;
-  line: string;
-}
-
-/** `GET /v1/status` */
-export interface DaemonStatus {
-  status: "running";
-  version: string;
-  /** the driver that new instances get */
-  backend: DriverName;
-  /** what the backend can do */
-  capabilities: Record<string, boolean>;
-  pid: number;
-  home: string;
-  uptime_s: number;
-  instances: Record<InstanceState, number>;
-  /** port of the HTTP router, null where it could not be opened */
-  router_port: number | null;
-  default_image: string;
-  audit: AuditHealth;
-  disk: DiskStatus;
-}
-
-/** The disk with the least room of those that hold the home and its images. */
-export interface DiskStatus {
-  path: string;
-  /** less room than the floor, or more used than the budget */
-  low: boolean;
-  free_bytes: number;
-  floor_bytes: number;
-  /** by images, instances, logs and the database, as measured last; null before the first time */
-  used_bytes: number | null;
-  /** null for none */
-  budget_bytes: number | null;
-}
-
-/** `POST /v1/secrets/rotate-key` */
-/** Whether the audit log takes everything. */
-export interface AuditHealth {
-  last_seq: number;
-  /** what keeps entries from the disk; null when all of them are written */
-  problem: string | null;
-  /** entries that were given up since the daemon started, because the disk took none for too long */
-  lost: number;
-}
-
-/** `GET /v1/images` */
-export interface ImageView {
-  /** every reference that names the image, normalised: `docker.io/library/node:24` */
-  refs: string[];
-  /** `sha256:...` of the manifest */
-  digest: string;
-  size_bytes: number;
-  created_at: string;
-}
-
-/** Body of `POST /v1/images/prune`. */
-export const PruneImages = Type.Object(
-  {
-    /** also images that were made on this machine, which no registry can give again */
-    all: Type.Optional(Type.Boolean()),
-    /** only what no instance has booted from for so long, or since it came */
-    unused_older_than_s: Type.Optional(Type.Integer({ minimum: 0 })),
-  },
-  { additionalProperties: false },
-);
-export type PruneImages = Static<typeof PruneImages>;
-
-/** The answer. */
-export interface PrunedImages {
-  /** names */
-  deleted: string[];
-  freed_bytes: number;
-}
-
-/** One line of the NDJSON answer of `POST /v1/images` `{ref}`. The last line is `done` or `error`. */
-export type PullLine =
-  | { phase: PullPhase; message: string; done_bytes: number | null; total_bytes: number | null }
-  | { done: true; image: ImageView }
-  | { done: true; error: string; code: string };
-
-export type PullPhase = "resolve" | "download" | "unpack" | "finish";

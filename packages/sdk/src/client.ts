@@ -1,5 +1,5 @@
 import type { AegisEvent } from "@aegis/protocol/event";
-import type { DaemonStatus } from "@aegis/protocol/instance";
+import type { DaemonStatus } from "@aegis/protocol/status";
 import { AuditApi } from "./audit-api.ts";
 import { ImagesApi } from "./images-api.ts";
 import { InstancesApi } from "./instances-api.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { AegisError } from "@aegis/protocol/errors";
-import type { DaemonStatus } from "@aegis/protocol/instance";
+import type { DaemonStatus } from "@aegis/protocol/status";
 import { daemonLogPathOf, socketPathOf } from "./aegis-home.ts";
 import { AegisClient } from "./client.ts";
 import { daemonEntry } from "./daemon-entry.ts";

@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import type { ProcessExit } from "@aegis/protocol/control";
 import { AegisError } from "@aegis/protocol/errors";
 import { encodeFrame, encodeTextFrame, FrameDecoder, FrameType } from "@aegis/protocol/exec-frame";
-import type { ExecRequest } from "@aegis/protocol/instance";
+import type { ExecRequest } from "@aegis/protocol/exec";
 import type { WebSocket } from "ws";
 import { isErrorBody } from "./error-body.ts";
 import { errorOf, type UnixHttp } from "./unix-http.ts";

@@ -1,5 +1,6 @@
 import { AegisError } from "@aegis/protocol/errors";
-import type { ImageView, PrunedImages, PruneImages, PullLine } from "@aegis/protocol/instance";
+import type { ImageView, PrunedImages, PruneImages, PullLine } from "@aegis/protocol/image";
+import type { WarmedImage, WarmImage } from "@aegis/protocol/warm-image";
 import { ndjson } from "./ndjson.ts";
 import type { UnixHttp } from "./unix-http.ts";
 
@@ -28,6 +29,14 @@ export class ImagesApi {
       "unavailable",
       `aegisd ended before ${image.ref} was there: try again, nothing is half unpacked`,
     );
+  }
+
+  /**
+   * Makes new instances of the image and size start fast, where the driver has the means. Takes as long as a boot, or a pull
+   * and a boot. @throws AegisError `driver_failed` where it has none
+   */
+  warm(wanted: WarmImage): Promise<WarmedImage> {
+    return this.#http.json({ method: "POST", path: "/v1/images/warm", body: wanted });
   }
 
   /** Removes images that no instance uses, of any home that shares the store. */

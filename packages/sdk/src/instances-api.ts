@@ -1,20 +1,17 @@
 import type { Capabilities } from "@aegis/protocol/capability";
 import { AegisError } from "@aegis/protocol/errors";
+import type { ExecLine, ExecRequest, LogLine } from "@aegis/protocol/exec";
 import type {
-  AcquireLease,
   CreateInstance,
   Endpoint,
-  ExecLine,
-  ExecRequest,
   ExposeRequest,
   InstanceState,
   InstanceView,
-  Lease,
-  LogLine,
   PauseRequest,
   SpawnInstance,
   UpdateInstance,
 } from "@aegis/protocol/instance";
+import type { AcquireLease, Lease } from "@aegis/protocol/lease";
 import { openExecSession, type ExecSession, type ExecSessionRequest } from "./exec-session.ts";
 import { ndjson } from "./ndjson.ts";
 import type { HttpCall, UnixHttp } from "./unix-http.ts";

@@ -1,3 +1,4 @@
+import { messageOf } from "@aegis/protocol/errors";
 import { aegisHome } from "./aegis-home.ts";
 import { launchDaemon } from "./daemon-process.ts";
 
@@ -5,6 +6,6 @@ import { launchDaemon } from "./daemon-process.ts";
 try {
   await launchDaemon({ home: aegisHome(process.env), env: process.env });
 } catch (error) {
-  process.stderr.write(`aegis: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`aegis: ${messageOf(error)}\n`);
   process.exitCode = 1;
 }

@@ -1,4 +1,5 @@
-import type { AcquireLease, Endpoint, ExposeRequest, Lease } from "@aegis/protocol/instance";
+import type { Endpoint, ExposeRequest } from "@aegis/protocol/instance";
+import type { AcquireLease, Lease } from "@aegis/protocol/lease";
 import type { GuestSelf } from "@aegis/protocol/guest";
 import { UnixHttp } from "./unix-http.ts";
 

@@ -4,7 +4,8 @@ import { setTimeout as delay } from "node:timers/promises";
 
 /**
  * A bot as small as can be, behind the contract of OpenClaw's webhook: it answers 200 with the receipt once an update is on
- * disk, knows an update that comes twice, answers each chat in order, and after a kill goes on with what is not answered.
+ * disk, knows an update that comes twice, answers each chat in order, and after a kill goes on with what is not answered,
+ * under the same name, as the plugin's bridge does.
  * Runs inside of an instance, so it imports nothing.
  */
 interface Update {
@@ -41,11 +42,12 @@ function take(update: Update): void {
 async function call(
   method: string,
   parameters: object,
+  name?: string,
 ): Promise<{ ok: boolean; parameters?: { retry_after: number } }> {
   try {
     const response = await fetch(`${API}/${method}`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...(name === undefined ? {} : { "x-claw-send-id": name }) },
       body: JSON.stringify(parameters),
       signal: AbortSignal.timeout(30_000),
     });
@@ -56,8 +58,8 @@ async function call(
   }
 }
 
-async function until(method: string, parameters: object): Promise<void> {
-  for (let answer = await call(method, parameters); !answer.ok; answer = await call(method, parameters))
+async function until(method: string, parameters: object, name?: string): Promise<void> {
+  for (let answer = await call(method, parameters, name); !answer.ok; answer = await call(method, parameters, name))
     await delay((answer.parameters?.retry_after ?? 0.1) * 1000);
 }
 
@@ -66,7 +68,8 @@ async function run(chat: number): Promise<void> {
   running.add(chat);
   const lane = lanes.get(chat) ?? [];
   for (let [update] = lane; update !== undefined && !stopping; [update] = lane) {
-    await until("sendMessage", { chat_id: chat, text: update.message.text.replace("q", "a") });
+    const text = update.message.text.replace("q", "a");
+    await until("sendMessage", { chat_id: chat, text }, `answer-to-update-${update.update_id}`);
     keep(`-${update.update_id}`);
     lane.shift();
   }

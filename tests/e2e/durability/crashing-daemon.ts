@@ -8,17 +8,22 @@ import { runningDaemon } from "../../../packages/sdk/src/daemon-process.ts";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const BIN = join(ROOT, "node_modules/.bin");
+/** the bundle lies elsewhere */
+const BUILT = { AEGIS_GUEST_DIR: join(ROOT, "dist/guest"), AEGIS_VM_DIR: join(ROOT, "dist/vm") };
 const POLL_MS = 5;
 
 /** The daemon in one file, as it is delivered: it starts in a fraction of the time that its sources take. */
 export function bundleDaemon(): { file: string; remove: () => void } {
   const folder = mkdtempSync("/tmp/aegis-bundle-");
   const file = join(folder, "aegisd.mjs");
-  const entry = join(ROOT, "packages/daemon/src/main.ts");
-  execFileSync(join(BIN, "bun"), ["build", "--target", "node", "--format", "esm", entry, "--outfile", file], {
-    cwd: ROOT,
-    stdio: "pipe",
-  });
+  for (const [entry, outfile] of [
+    ["packages/daemon/src/main.ts", file],
+    ["packages/daemon/src/drivers/microvm/fill-memory.ts", join(folder, "fill-memory.mjs")],
+  ] as const)
+    execFileSync(join(BIN, "bun"), ["build", "--target", "node", "--format", "esm", entry, "--outfile", outfile], {
+      cwd: ROOT,
+      stdio: "pipe",
+    });
   return { file, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
@@ -44,7 +49,7 @@ export class CrashingDaemon {
     this.#log = log;
     this.#child = spawn(join(BIN, "node"), ["--disable-warning=ExperimentalWarning", bundle], {
       cwd: "/",
-      env: { ...env, AEGIS_HOME: home, AEGIS_GUEST_DIR: join(ROOT, "dist/guest"), HOME: "/root" },
+      env: { ...env, AEGIS_HOME: home, ...BUILT, HOME: "/root" },
       stdio: ["ignore", fd, fd],
     });
     closeSync(fd);

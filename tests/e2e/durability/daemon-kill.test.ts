@@ -1,11 +1,13 @@
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import net from "node:net";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { AegisEvent } from "../../../packages/protocol/src/event.ts";
 import { startAegis, type Aegis } from "../aegis-fixture.ts";
-import { cgroupFile } from "../cgroup-file.ts";
+import { isMicrovm } from "../driver-host.ts";
+import { hostPid } from "../host-pid.ts";
 
 const FOREVER = ["sleep", "infinity"];
 /** how soon a daemon that is there serves, on a machine that others use too */
@@ -17,9 +19,7 @@ describe("kill -9 of aegisd", () => {
     aegis = await startAegis();
   });
   afterAll(() => aegis.stop());
-  afterEach(async () => {
-    for (const { id } of await aegis.client.instances.list()) await aegis.client.instances.delete(id);
-  });
+  afterEach(() => aegis.deleteAll());
 
   it("breaks connections, and a client that dials again is served as soon as the daemon answers", async () => {
     const { id, endpoints } = await aegis.boot({
@@ -100,7 +100,7 @@ describe("kill -9 of aegisd", () => {
   });
 
   it("lets a pause that was to end in a stop do so on time", async () => {
-    const { id } = await aegis.boot({ command: FOREVER, stop_after_paused_s: 12 });
+    const { id } = await aegis.boot({ command: FOREVER, stop_after_paused_s: 12, hibernate: false });
     await aegis.client.instances.pause(id);
     const paused = await eventOf(id, (event) => event.type === "instance.state" && event.state === "paused");
     await delay(Math.max(Date.parse(paused.ts) + 6000 - Date.now(), 0));
@@ -133,21 +133,23 @@ describe("kill -9 of aegisd", () => {
   });
 
   it("says how many lines were dropped when too many came meanwhile", async () => {
+    // where this test gets at it while there is no daemon
+    const inside = isMicrovm ? "/workspace" : "/tmp";
     const { id } = await aegis.boot({
       command: [
         "sh",
         "-c",
-        `echo ready; while [ ! -e /tmp/go ]; do sleep 0.05; done; seq 60000 | sed 's/^/flood /'; echo done > /tmp/done; exec sleep 999`,
+        `cd ${inside}; echo ready; while [ ! -e go ]; do sleep 0.05; done; seq 60000 | sed 's/^/flood /'; echo done > done; exec sleep 999`,
       ],
+      ...(isMicrovm ? { workspace: "told" } : {}),
     });
     await aegis.untilLogged(id, "ready");
-    const pid = cgroupFile(aegis.home, id, { v2: "cgroup.procs", v1: "cgroup.procs" })
-      .split("\n")
-      .find((candidate) => readFileSync(`/proc/${candidate}/cmdline`, "utf8").startsWith("sh\0"));
-    const root = `/proc/${pid}/root`;
+    const folder = isMicrovm
+      ? join(aegis.home, "data/workspaces/told")
+      : join(`/proc/${hostPid(aegis.home, id, "sh")}/root`, inside);
     await aegis.kill9();
-    writeFileSync(`${root}/tmp/go`, "");
-    await expect.poll(() => existsSync(`${root}/tmp/done`), { timeout: 20_000 }).toBe(true);
+    writeFileSync(join(folder, "go"), "");
+    await expect.poll(() => existsSync(join(folder, "done")), { timeout: 20_000 }).toBe(true);
     await aegis.start();
     await aegis.untilLogged(id, "flood 60000");
     const lines = await aegis.logs(id);

@@ -2,11 +2,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Capabilities } from "../../../packages/protocol/src/capability.ts";
 import type { CreateInstance } from "../../../packages/protocol/src/instance.ts";
 import { startAegis, type Aegis } from "../aegis-fixture.ts";
+import { isMicrovm } from "../driver-host.ts";
 import { IMAGES } from "../fixture-images.ts";
 import { guestCall } from "../guest-call.ts";
-import { hostPid } from "../host-pid.ts";
+import { machinePid } from "../host-pid.ts";
 
 const FOREVER = ["sleep", "infinity"];
+/** longer than a boot takes */
+const LIFETIME_S = isMicrovm ? 60 : 3;
+const UNTIL_TOLD = ["sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.1; done"];
 const GRANT: Capabilities = {
   spawn: true,
   spawn_depth: 2,
@@ -40,7 +44,7 @@ describe("what an instance has made", () => {
     return { parent, below: [child, await spawn(child, {})] };
   }
 
-  const machineOf = (id: string): number => hostPid(aegis.home, id, "/.aegis/tini");
+  const machineOf = (id: string): number => machinePid(aegis.home, id);
 
   it("ends when its machine is killed", async () => {
     const { parent, below } = await family();
@@ -50,10 +54,10 @@ describe("what an instance has made", () => {
   });
 
   it("ends when its workload does, and goes on where it is kept", async () => {
-    const { parent, below } = await family();
-    const kept = await family({ orphans: "keep" });
+    const { parent, below } = await family({ command: UNTIL_TOLD });
+    const kept = await family({ command: UNTIL_TOLD, orphans: "keep" });
     for (const id of [parent, kept.parent]) {
-      process.kill(hostPid(aegis.home, id, "sleep"), "SIGTERM");
+      await aegis.sh(id, "touch /tmp/end");
       await aegis.reaches(id, "stopped");
     }
     for (const id of below) await aegis.reaches(id, "stopped");
@@ -70,11 +74,14 @@ describe("what an instance has made", () => {
   });
 
   it("ends for good with its lifetime, and shows when", async () => {
-    const { id: parent } = await aegis.boot({ command: FOREVER, capabilities: { ...GRANT, max_lifetime_s: 3 } });
+    const { id: parent } = await aegis.boot({
+      command: FOREVER,
+      capabilities: { ...GRANT, max_lifetime_s: LIFETIME_S },
+    });
     const child = await spawn(parent, {});
     const { expires_at, created_at, lifetime_s } = await aegis.client.instances.get(child);
-    expect(lifetime_s).toBe(3);
-    expect(Date.parse(expires_at ?? "") - Date.parse(created_at)).toBe(3000);
+    expect(lifetime_s).toBe(LIFETIME_S);
+    expect(Date.parse(expires_at ?? "") - Date.parse(created_at)).toBe(LIFETIME_S * 1000);
     await aegis.reaches(child, "stopped");
     const { status, body } = await guestCall<{ error: string }>(aegis, parent, "POST", `/v1/instances/${child}/start`);
     expect([status, body.error]).toEqual([409, expect.stringContaining("lifetime")]);

@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import type { DaemonStatus, InstanceView } from "../../../packages/protocol/src/instance.ts";
+import type { InstanceView } from "../../../packages/protocol/src/instance.ts";
+import type { DaemonStatus } from "../../../packages/protocol/src/status.ts";
+import { blockOf, commandOf, groupsOf, hasEnded, homeKeyOf, pids, runFolderOf, textOf } from "../home-on-host.ts";
+import { isMicrovm } from "../driver-host.ts";
 
 export interface Audited {
   status: DaemonStatus;
@@ -19,8 +21,8 @@ export class HostAudit {
 
   constructor(home: string) {
     this.#home = home;
-    this.#key = createHash("sha256").update(home).digest("hex").slice(0, 12);
-    this.#runFolder = `/run/aegis/${this.#key}`;
+    this.#key = homeKeyOf(home);
+    this.#runFolder = runFolderOf(this.#key);
   }
 
   /** @returns what does not agree, empty when all does */
@@ -49,15 +51,8 @@ export class HostAudit {
     ];
   }
 
-  #hierarchies(): string[] {
-    return read("/proc/self/mountinfo")
-      .split("\n")
-      .filter((line) => / - cgroup2? /.test(line))
-      .map((line) => join(line.split(" ")[4] ?? "", "aegis", this.#key));
-  }
-
   #cgroups(): string[] {
-    return [...new Set(this.#hierarchies().flatMap((path) => folders(path)))];
+    return [...new Set(groupsOf(this.#key).flatMap((path) => folders(path)))];
   }
 
   /** Host pid to instance. */
@@ -65,8 +60,8 @@ export class HostAudit {
     const found = new Map<number, string>();
     const group = new RegExp(`/aegis/${this.#key}/([^/\\n]+)`);
     for (const pid of pids()) {
-      const id = group.exec(read(`/proc/${pid}/cgroup`))?.[1];
-      if (id !== undefined && !read(`/proc/${pid}/stat`).includes(") Z ")) found.set(pid, id);
+      const id = group.exec(textOf(`/proc/${pid}/cgroup`))?.[1];
+      if (id !== undefined && !hasEnded(pid)) found.set(pid, id);
     }
     return found;
   }
@@ -75,20 +70,20 @@ export class HostAudit {
   #strays(machines: Map<number, string>, daemon: number): string[] {
     return pids()
       .filter((pid) => pid !== daemon && pid !== process.pid && !machines.has(pid))
-      .map((pid) => ({ pid, command: read(`/proc/${pid}/cmdline`).replaceAll("\0", " ") }))
+      .map((pid) => ({ pid, command: commandOf(pid) }))
       .filter(({ command }) => command.includes(this.#runFolder) || command.includes(this.#home))
       .map(({ pid, command }) => `process ${pid} without an owner: ${command.slice(0, 200)}`);
   }
 
   #mounts(): string[] {
-    return read("/proc/self/mountinfo")
+    return textOf("/proc/self/mountinfo")
       .split("\n")
       .filter((line) => line.includes(`${this.#home}/`) || line.includes(this.#key))
       .map((line) => `mount without an owner: ${line}`);
   }
 
   #interfaces(machines: number): string[] {
-    const block = claimedBlock(this.#home);
+    const block = blockOf(this.#home);
     if (block === null) return ["the home has no address block"];
     const links = readdirSync("/sys/class/net").filter((name) => name.startsWith(`ag${block}-`));
     const routes = run("ip", "route").filter((line) => line.includes(`dev ag${block}-`));
@@ -100,14 +95,16 @@ export class HostAudit {
     ];
   }
 
+  /** Virtual machines stand still by themselves, and only their monitor tells. */
   #frozen(instances: InstanceView[]): string[] {
+    if (isMicrovm) return [];
     return instances.flatMap(({ id, state }) => {
       if (state !== "running" && state !== "paused") return [];
-      const events = this.#hierarchies()
+      const events = groupsOf(this.#key)
         .map((path) => join(path, id, "cgroup.events"))
         .find((path) => existsSync(path));
       if (events === undefined) return [];
-      const frozen = read(events).includes("frozen 1");
+      const frozen = textOf(events).includes("frozen 1");
       return frozen === (state === "paused")
         ? []
         : [`${id} is ${state}, but its machine is ${frozen ? "" : "not "}frozen`];
@@ -135,16 +132,11 @@ function portsOf({ router_port: router }: DaemonStatus, instances: InstanceView[
 /** TCP ports on which a process listens. */
 function listeningPorts(pid: number): string[] {
   const sockets = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => link(`/proc/${pid}/fd/${fd}`)));
-  return read(`/proc/${pid}/net/tcp`)
+  return textOf(`/proc/${pid}/net/tcp`)
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
     .filter((fields) => fields[3] === "0A" && sockets.has(`socket:[${fields[9]}]`))
     .map((fields) => String(Number.parseInt(fields[1]?.split(":")[1] ?? "", 16)));
-}
-
-function claimedBlock(home: string): string | null {
-  const names = readdirSync("/run/aegis/net").filter((name) => /^\d+$/.test(name));
-  return names.find((name) => read(`/run/aegis/net/${name}`) === home) ?? null;
 }
 
 const same = (what: string, seen: string[], wanted: string[]): string[] => [
@@ -156,11 +148,6 @@ const extra = (what: string, seen: string[], wanted: string[]): string[] =>
 const missing = (what: string, seen: string[], wanted: string[]): string[] =>
   wanted.filter((name) => !seen.includes(name)).map((name) => `${what}: ${name} has none`);
 
-const pids = (): number[] =>
-  readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
-
 const run = (command: string, ...args: string[]): string[] =>
   execFileSync(command, args, { encoding: "utf8" }).split("\n");
 
@@ -169,15 +156,6 @@ function folders(path: string): string[] {
   return readdirSync(path, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
-}
-
-/** Empty for what has just gone. */
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
 }
 
 function link(path: string): string {

@@ -32,8 +32,8 @@ const random = new Random(SEED);
 const asked = new Map<number, string[]>();
 /** what went wrong, and when */
 const cuts: { what: string; at: number }[] = [];
-/** Nobody can know whether the message was sent when one of these comes between Telegram's yes and the bot's note of it. */
-const blinding = ["bot killed", "bot stopped", "relay killed", "aegisd killed", "aegisd restarted", "network gone"];
+/** Nobody can know whether the message was sent when one of these comes between Telegram's yes and the relay's note of it. */
+const blinding = ["relay killed", "network gone"];
 
 const answeredTexts = () => new Set(telegram.messages.map(({ text }) => text));
 const answeredAll = (missing: number) =>
@@ -234,8 +234,8 @@ describe.runIf(hasWorkspaces)(`${TOTAL} messages of ${CHATS} chats while everyth
         expect([...new Set(answers)]).toEqual(questions.map((text) => text.replace("q", "a")));
       }
       expect(twice.filter(({ why }) => why.length === 0)).toEqual([]);
-      // with twenty chats at once each kill hits several messages on their way
-      expect(twice.length).toBeLessThanOrEqual(TOTAL / 20);
+      // with twenty chats at once each kill may hit several messages on their way
+      expect(twice.length).toBeLessThanOrEqual(TOTAL / 50);
       expect(telegram.strangers).toBe(0);
     },
   );

@@ -1,17 +1,12 @@
-/** Numbers that follow from a seed alone (mulberry32). */
+import { seededRandom } from "../../../packages/daemon/test/seeded-random.ts";
+
+/** Numbers that follow from a seed alone. */
 export class Random {
-  #state: number;
+  /** in [0, 1) */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** in [0, 1) */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    this.next = seededRandom(seed);
   }
 
   below(limit: number): number {

@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startAegis, type Aegis } from "../aegis-fixture.ts";
 import { bundleDaemon, CrashingDaemon } from "./crashing-daemon.ts";
+import { homeKeyOf, runFolderOf } from "../home-on-host.ts";
+import { loseMachines, processesOf } from "./lost-machines.ts";
 
 const FOREVER = ["sleep", "infinity"];
 const SERVER = ["httpd", "-f", "-p", "8080", "-h", "/www"];
@@ -33,7 +34,8 @@ describe("after a reboot of the host", () => {
     const names = ["running", "busy", "paused", "stopped", "disabled", "deleted"] as const;
     const made = await Promise.all(names.map((handle) => aegis.boot({ handle, command: SERVER, exposes })));
     const ended = await aegis.boot({ handle: "ended", command: ["true"] });
-    await aegis.sh("running", "echo kept > /root/kept");
+    // as a power cut does, a reboot takes what a virtual machine has not handed to its disk
+    await aegis.sh("running", "echo kept > /root/kept; sync");
     await instances.pause("paused");
     await instances.stop("stopped");
     await instances.disable("disabled");
@@ -41,7 +43,7 @@ describe("after a reboot of the host", () => {
     await aegis.reaches(ended.id, "stopped");
     const records = machineRecords();
     await aegis.kill9();
-    await loseMachines();
+    await loseMachines(aegis.home, OLD_BOOT);
     const bystander = spawn("sleep", ["300"], { stdio: "ignore" });
     try {
       const pid = bystander.pid ?? 0;
@@ -86,8 +88,8 @@ describe("after a reboot of the host", () => {
     const { instances } = aegis.client;
     const { id } = await aegis.boot({ command: FOREVER });
     await living?.kill9();
-    for (const pid of processesOf(id)) process.kill(pid, "SIGKILL");
-    await expect.poll(() => processesOf(id)).toEqual([]);
+    for (const pid of processesOf(aegis.home, id)) process.kill(pid, "SIGKILL");
+    await expect.poll(() => processesOf(aegis.home, id)).toEqual([]);
     await comeBack();
     expect(await instances.get(id)).toMatchObject({ state: "stopped" });
   });
@@ -98,17 +100,7 @@ describe("after a reboot of the host", () => {
     await living.ready();
   }
 
-  /** As if what is stored had been written in another boot of the host, which took all machines with it. */
-  async function loseMachines(): Promise<void> {
-    const db = new DatabaseSync(join(aegis.home, "data/aegis.db"));
-    db.prepare("UPDATE observation SET body = json_set(body, '$.hostBoot', ?)").run(OLD_BOOT);
-    db.close();
-    for (const pid of processesOf("")) process.kill(pid, "SIGKILL");
-    await expect.poll(() => processesOf("")).toEqual([]);
-    rmSync(runFolder(), { recursive: true, force: true });
-  }
-
-  const runFolder = () => `/run/aegis/${keyOf(aegis.home)}`;
+  const runFolder = () => runFolderOf(homeKeyOf(aegis.home));
 
   function machineRecords(): Map<string, string> {
     const ids = readdirSync(runFolder()).filter((name) => name.startsWith("inst-"));
@@ -124,22 +116,4 @@ describe("after a reboot of the host", () => {
     writeFileSync(join(place, "harness.sock"), "");
     writeFileSync(join(aegis.home, "data/aegisd.pid"), `${of.pid}\n`);
   }
-
-  function processesOf(id: string): number[] {
-    return readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .filter((pid) => textOf(`/proc/${pid}/cgroup`).includes(`/aegis/${keyOf(aegis.home)}/${id}`))
-      .filter((pid) => !textOf(`/proc/${pid}/stat`).includes(") Z "))
-      .map(Number);
-  }
 });
-
-const keyOf = (home: string): string => createHash("sha256").update(home).digest("hex").slice(0, 12);
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { InstanceView } from "../../../packages/protocol/src/instance.ts";
 import { Aegis } from "../aegis-fixture.ts";
-import { guestFolder } from "../container-host.ts";
+import { guestFolder, isMicrovm, vmFolder } from "../driver-host.ts";
 import { IMAGES, writeImage } from "../fixture-images.ts";
 
 const CLI = fileURLToPath(new URL("../../../packages/cli/bin/aegis.mjs", import.meta.url));
@@ -17,6 +17,7 @@ describe("npx aegis", () => {
   let env: Record<string, string>;
   beforeAll(() => {
     guestFolder();
+    if (isMicrovm) vmFolder();
     aegis = new Aegis(mkdtempSync("/tmp/aegis-e2e-"), {});
     env = { ...aegis.env, TERM: "xterm", NO_COLOR: "1" };
   });
@@ -52,7 +53,7 @@ describe("npx aegis", () => {
     expect((await run(["status"])).out).toContain("running");
     expect(JSON.parse((await run(["status", "--json"])).out)).toMatchObject({
       status: "running",
-      backend: "container",
+      backend: isMicrovm ? "microvm" : "container",
       home: aegis.home,
     });
     aegis.remember();

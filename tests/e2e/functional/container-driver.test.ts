@@ -15,72 +15,55 @@ import type { Machine, MachineSpec } from "../../../packages/daemon/src/core/dri
 import type { ContainerDriver } from "../../../packages/daemon/src/drivers/container/container-driver.ts";
 import { driverContract } from "../../../packages/daemon/test/drivers/driver-contract.ts";
 import { execIn } from "../../../packages/daemon/test/drivers/harness-streams.ts";
+import { LiveMachines, sh } from "../../../packages/daemon/test/drivers/live-machines.ts";
 import { makeBusyboxRootfs } from "../busybox-image.ts";
-import { ContainerHost } from "../container-host.ts";
+import { DriverHost } from "../driver-host.ts";
 
 for (const runtime of ["crun", "runc"] as const)
   driverContract(`container by ${runtime}`, async () => {
-    const host = new ContainerHost();
+    const host = new DriverHost();
     return {
-      driver: host.driver({ runtime }),
-      spec: { rootfs: host.rootfs },
-      again: async () => host.driver({ runtime }),
+      driver: host.container({ runtime }),
+      spec: { rootfs: host.rootfs, image: host.image },
+      again: async () => host.container({ runtime }),
       cleanUp: async () => {
-        expect(host.leftovers()).toEqual([]);
-        host.remove();
+        expect(host.remove()).toEqual([]);
       },
     };
   });
 
 describe("container driver", () => {
-  let host: ContainerHost;
+  let host: DriverHost;
   let driver: ContainerDriver;
-  const live = new Set<Machine>();
+  const machines = new LiveMachines(() => driver);
 
   beforeAll(async () => {
-    host = new ContainerHost();
-    driver = host.driver();
+    host = new DriverHost();
+    driver = host.container();
     await driver.start();
   });
 
   afterAll(async () => {
-    for (const machine of live) await end(machine);
+    await machines.discardAll();
     await driver.close();
-    const left = host.leftovers();
-    host.remove();
-    expect(left).toEqual([]);
+    expect(host.remove()).toEqual([]);
   });
 
-  const boot = async (over: Partial<MachineSpec> = {}): Promise<Machine> => {
-    const machine = await driver.create(host.spec(over));
-    live.add(machine);
-    return machine;
-  };
-
-  const end = async (machine: Machine): Promise<void> => {
-    await machine.kill();
-    await machine.remove();
-    live.delete(machine);
-  };
-
-  const sh = async (machine: Machine, script: string): Promise<string> => {
-    const { stdout, stderr } = await execIn(machine, ["sh", "-c", script]);
-    return (stdout + stderr).trim();
-  };
+  const boot = (over: Partial<MachineSpec> = {}): Promise<Machine> => machines.boot(host.spec(over));
 
   it("keeps the writable disk from boot to boot until it is discarded, and the image as it was", async () => {
     const spec = host.spec();
     const first = await boot(spec);
     expect(await sh(first, "echo kept > /etc/kept; rm /bin/vi; cat /etc/kept")).toBe("kept");
-    await end(first);
+    await machines.end(first);
     const second = await boot({ ...spec, boot: 2 });
     expect(await sh(second, "cat /etc/kept; ls /bin/vi")).toContain("kept");
-    await end(second);
+    await machines.end(second);
     await driver.discard(spec.instanceId);
     const third = await boot({ ...spec, boot: 3 });
     expect(await sh(third, "ls /etc/kept /bin/vi")).toContain("/bin/vi");
     expect(existsSync(join(host.rootfs, "etc/kept"))).toBe(false);
-    await end(third);
+    await machines.end(third);
   });
 
   it("tells the instance its name, its name server and its loopback", async () => {
@@ -90,7 +73,7 @@ describe("container driver", () => {
     const serve = "echo page > /tmp/index.html; httpd -p 8080 -h /tmp";
     const ask = "wget -qO- http://lobster:8080/; wget -qO- http://localhost:8080/";
     expect(await sh(machine, `${serve}; ${ask}`)).toBe("page\npage");
-    await end(machine);
+    await machines.end(machine);
   });
 
   it("binds low ports without a capability", async () => {
@@ -98,14 +81,14 @@ describe("container driver", () => {
     expect(
       await sh(machine, "echo page > /tmp/index.html; httpd -p 127.0.0.1:80 -h /tmp && wget -qO- http://127.0.0.1/"),
     ).toBe("page");
-    await end(machine);
+    await machines.end(machine);
   });
 
   it("boots a read-only root with a writable /tmp and /run/aegis", async () => {
     const machine = await boot({ readOnlyRoot: true });
     expect(await sh(machine, "touch /etc/x")).toContain("Read-only file system");
     expect(await sh(machine, "echo a > /tmp/a && echo b > /run/aegis/b && cat /tmp/a /run/aegis/b")).toBe("a\nb");
-    await end(machine);
+    await machines.end(machine);
   });
 
   it("runs as the image's user, by number or by name, with its groups", async () => {
@@ -114,7 +97,7 @@ describe("container driver", () => {
     const named = await boot({ user: "app" });
     expect(await sh(named, "id")).toBe("uid=1000(app) gid=1000(app) groups=2000(extra)");
     await expect(driver.create(host.spec({ user: "nobody-knows" }))).rejects.toMatchObject({ code: "image_invalid" });
-    await Promise.all([end(numbered), end(named)]);
+    await Promise.all([machines.end(numbered), machines.end(named)]);
   });
 
   it("does not follow the image's links out of the image", async () => {
@@ -135,13 +118,13 @@ describe("container driver", () => {
     const machine = await boot({ rootfs });
     expect(await sh(machine, "cat /etc/resolv.conf")).toContain("nameserver 10.");
     expect(await sh(machine, "cat /etc/hosts")).toContain("localhost");
-    await end(machine);
+    await machines.end(machine);
   });
 
   it("boots an image without a shell or a libc", async () => {
     const machine = await boot({ rootfs: makeBusyboxRootfs(host.folder("images/bare"), { applets: false }) });
     expect((await execIn(machine, ["/bin/busybox", "echo", "bare"])).stdout).toBe("bare\n");
-    await end(machine);
+    await machines.end(machine);
   });
 
   it("gives a workspace whose files belong to the owner outside", async () => {
@@ -149,7 +132,7 @@ describe("container driver", () => {
     chownSync(workspace, 4321, 4322);
     const asRoot = await boot({ workspace: host.workspace(workspace) });
     expect(await sh(asRoot, "mkdir /workspace/d && echo a > /workspace/d/a && id -u")).toBe("0");
-    await end(asRoot);
+    await machines.end(asRoot);
     const asApp = await boot({ workspace: host.workspace(workspace), user: "app" });
     expect(await sh(asApp, "cat /workspace/d/a && echo b > /workspace/d/b && stat -c %u /workspace/d/a")).toBe(
       "a\n1000",
@@ -157,7 +140,7 @@ describe("container driver", () => {
     for (const name of ["d", "d/a", "d/b"])
       expect(statSync(join(workspace, name))).toMatchObject({ uid: 4321, gid: 4322 });
     expect(await sh(asApp, "grep -c ' /workspace .*nosuid,nodev' /proc/mounts")).toBe("1");
-    await end(asApp);
+    await machines.end(asApp);
   });
 
   it("mounts no other folder than the one that was meant", async () => {
@@ -169,8 +152,8 @@ describe("container driver", () => {
   });
 
   it("refuses a workspace with a runtime that cannot map it", async () => {
-    const other = new ContainerHost();
-    const limited = other.driver({ runtime: "runc" });
+    const other = new DriverHost();
+    const limited = other.container({ runtime: "runc" });
     await limited.start();
     try {
       await expect(limited.create(other.spec({ workspace: other.workspace(other.folder("w")) }))).rejects.toThrow(
@@ -178,8 +161,7 @@ describe("container driver", () => {
       );
     } finally {
       await limited.close();
-      expect(other.leftovers()).toEqual([]);
-      other.remove();
+      expect(other.remove()).toEqual([]);
     }
   });
 
@@ -202,14 +184,14 @@ describe("container driver", () => {
     expect(await machine.ranOutOfMemory()).toBe(true);
     await machine.kill();
     expect(await machine.exited).toEqual({ outOfMemory: true });
-    await end(machine);
+    await machines.end(machine);
   });
 
   it("shares an image's files between instances without their writes", async () => {
     const [one, two] = await Promise.all([boot(), boot()]);
     await sh(one, "echo one > /etc/who");
     expect(await sh(two, "cat /etc/who")).toContain("No such file");
-    await Promise.all([end(one), end(two)]);
+    await Promise.all([machines.end(one), machines.end(two)]);
   });
 
   it("removes what a daemon that died during a boot left", async () => {
@@ -218,11 +200,10 @@ describe("container driver", () => {
     writeFileSync(join(folder, "machine.json"), "{");
     const other = `/run/aegis/${host.homeKey}/inst-half`;
     mkdirSync(other);
-    live.delete(machine);
     await driver.close();
-    driver = host.driver();
+    driver = host.container();
     await driver.start();
-    expect(await driver.adopt()).toEqual([]);
+    expect(await machines.adopt()).toEqual([]);
     expect(existsSync(folder)).toBe(false);
     expect(existsSync(other)).toBe(false);
   });
@@ -232,16 +213,15 @@ describe("container driver", () => {
     const file = `/run/aegis/${host.homeKey}/${machine.instanceId}/machine.json`;
     const record = JSON.parse(readFileSync(file, "utf8")) as { startTime: string };
     writeFileSync(file, JSON.stringify({ ...record, startTime: "1" }));
-    live.delete(machine);
     await driver.close();
-    driver = host.driver();
+    driver = host.container();
     await driver.start();
-    expect(await driver.adopt()).toEqual([]);
+    expect(await machines.adopt()).toEqual([]);
   });
 
   it("gives a home its block again, and another home another one", async () => {
-    const other = new ContainerHost();
-    const second = other.driver();
+    const other = new DriverHost();
+    const second = other.container();
     await second.start();
     const machine = await second.create(other.spec());
     const mine = await boot();
@@ -250,8 +230,7 @@ describe("container driver", () => {
     await machine.kill();
     await machine.remove();
     await second.close();
-    expect(other.leftovers()).toEqual([]);
-    other.remove();
-    await end(mine);
+    expect(other.remove()).toEqual([]);
+    await machines.end(mine);
   });
 });

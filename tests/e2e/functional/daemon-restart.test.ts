@@ -1,20 +1,33 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startAegis, type Aegis } from "../aegis-fixture.ts";
-import { commandOf, hostPid } from "../host-pid.ts";
+import { commandOf } from "../home-on-host.ts";
+import { machinePid } from "../host-pid.ts";
 
 const FOREVER = ["sleep", "infinity"];
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
-/** Waits for USR1, says some lines, then does what comes behind it. */
-const onSignal = (then: string) =>
-  `trap 'go=1' USR1; echo ready; while [ -z "$go" ]; do sleep 0.02; done; for i in $(seq 500); do echo late $i; done; ${then}`;
+/** where a workload waits to be told to go on: by its own network link, since there is no daemon meanwhile */
+const GO_PORT = 9999;
+/** Says "ready", waits for a connection, which it holds as its standard input, says some lines, then does what comes behind it. */
+const onConnection = (then: string) => ({
+  command: ["sh", "-c", `exec 3>&1; echo ready; exec nc -l -p ${GO_PORT} -e sh -c "$GO"`],
+  env: { GO: `exec >&3 2>&1; for i in $(seq 500); do echo late $i; done; ${then}` },
+});
 const LATE = Array.from({ length: 500 }, (_, n) => `late ${n + 1}`);
+
+/** Of a home on this host. */
+function interfacesOf(home: string): string[] {
+  const claims = readdirSync("/run/aegis/net").filter((name) => /^\d+$/.test(name));
+  const block = claims.find((name) => readFileSync(`/run/aegis/net/${name}`, "utf8") === home);
+  return readdirSync("/sys/class/net").filter((name) => name.startsWith(`ag${block}-`));
+}
 
 describe("a daemon that is killed", () => {
   let aegis: Aegis;
@@ -22,42 +35,41 @@ describe("a daemon that is killed", () => {
     aegis = await startAegis();
   });
   afterAll(() => aegis.stop());
-  afterEach(async () => {
-    for (const { id } of await aegis.client.instances.list()) await aegis.client.instances.delete(id);
-  });
+  afterEach(() => aegis.deleteAll());
 
   it("does not end its instances: the next one takes them up, with their ports, execs and logs", async () => {
-    const { id, endpoints } = await aegis.boot({
-      command: ["sh", "-c", `echo $$ > /root/pid; ${onSignal("echo $$ >> /root/pid; exec httpd -f -p 8080 -h /www")}`],
-      exposes: [8080],
-    });
+    const serve = "echo $$ > /root/pid; exec httpd -f -p 8080 -h /www";
+    const { id, endpoints } = await aegis.boot({ ...onConnection(serve), exposes: [8080] });
     await aegis.untilLogged(id, "ready");
-    const pid = hostPid(aegis.home, id, "sh");
+    const address = await addressOf(id);
     await aegis.kill9();
-    process.kill(pid, "SIGUSR1");
-    await expect.poll(() => commandOf(pid)).toMatch(/^httpd/);
+    const go = await letGoOn(address);
+    const direct = `http://${address}:8080`;
+    await expect.poll(() => answerOf(direct)).toBe("hello from inside\n");
     await aegis.start();
     expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running", failure: null, endpoints });
-    expect(hostPid(aegis.home, id, "httpd")).toBe(pid);
-    expect((await aegis.sh(id, "cat /root/pid")).split("\n")).toHaveLength(2);
-    expect(await (await fetch(String(endpoints[0]?.url))).text()).toBe("hello from inside\n");
+    expect(await aegis.sh(id, "pidof httpd")).toBe(await aegis.sh(id, "cat /root/pid"));
+    expect(await answerOf(String(endpoints[0]?.url))).toBe("hello from inside\n");
     await aegis.untilLogged(id, "late 500");
     const lines = (await aegis.logs(id)).filter(({ source }) => source === "boot").map(({ line }) => line);
     expect(lines).toEqual(["ready", ...LATE]);
+    go.destroy();
     await aegis.client.instances.restart(id);
     expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running" });
   });
 
   it("learns how a workload ended meanwhile", async () => {
-    const { id } = await aegis.boot({ command: ["sh", "-c", onSignal("exit 5")] });
+    const { id } = await aegis.boot(onConnection("exit 5"));
     await aegis.untilLogged(id, "ready");
-    const pid = hostPid(aegis.home, id, "sh");
+    const address = await addressOf(id);
     await aegis.kill9();
-    process.kill(pid, "SIGUSR1");
-    await expect.poll(() => commandOf(pid)).toBe("");
+    const go = await letGoOn(address);
+    // the workload has held it to its end
+    await once(go.resume(), "end");
+    go.destroy();
     await aegis.start();
     expect(await aegis.reaches(id, "stopped")).toMatchObject({ exit_code: 5, failure: null });
-    const lines = (await aegis.logs(id)).map(({ line }) => line);
+    const lines = (await aegis.logs(id)).filter(({ source }) => source !== "exec").map(({ line }) => line);
     expect(lines).toEqual(["ready", ...LATE, "process exited (code 5)"]);
   });
 
@@ -81,7 +93,7 @@ describe("a daemon that is killed", () => {
 
   it("notices an instance whose machine is gone", async () => {
     const { id } = await aegis.boot({ command: FOREVER });
-    const init = hostPid(aegis.home, id, "/.aegis/tini");
+    const init = machinePid(aegis.home, id);
     await aegis.kill9();
     process.kill(init, "SIGKILL");
     await expect.poll(() => commandOf(init)).toBe("");
@@ -104,6 +116,18 @@ describe("a daemon that is killed", () => {
       expect(await aegis.sh(id, "echo fine")).toBe("fine");
       await aegis.client.instances.delete(id);
     }
+  });
+
+  it("takes away an interface that nobody has, whose name and address an instance would need", async () => {
+    const { id } = await aegis.boot({ command: FOREVER });
+    const [own = ""] = interfacesOf(aegis.home);
+    const stray = own.replace(/-\d+$/, "-700");
+    await aegis.kill9();
+    execFileSync("ip", ["link", "add", stray, "type", "veth", "peer", "name", `${stray}p`]);
+    await aegis.start();
+    expect(interfacesOf(aegis.home)).toEqual([own]);
+    expect(await aegis.sh(id, "echo answers")).toBe("answers");
+    await aegis.client.instances.delete(id);
   });
 
   it("keeps every event, numbered on", async () => {
@@ -135,8 +159,30 @@ describe("a daemon that is killed", () => {
     return found;
   }
 
-  /** The host's pid of an instance's process, by the first word of its command. */
+  const addressOf = async (id: string) =>
+    (await aegis.sh(id, "ip -4 addr show eth0")).match(/inet ([\d.]+)/)?.[1] ?? "no address";
 });
+
+/** What a server answers; empty while there is none. */
+const answerOf = (url: string): Promise<string> =>
+  fetch(url).then(
+    (answer) => answer.text(),
+    () => "",
+  );
+
+/** Connects to a workload that waits for it, as soon as it listens. */
+async function letGoOn(host: string): Promise<Socket> {
+  for (;;) {
+    const socket = connect({ port: GO_PORT, host });
+    try {
+      await once(socket, "connect");
+      return socket;
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "ECONNREFUSED")) throw error;
+      await delay(20);
+    }
+  }
+}
 
 describe("daemons side by side", () => {
   it("do not share a home: the second says so and ends with an error", async () => {

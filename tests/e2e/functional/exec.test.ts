@@ -153,8 +153,8 @@ describe("exec and logs", () => {
       await session.resize({ cols: 132, rows: 43 });
       await type("stty size\n");
       await untilText(output, "43 132\r\n");
-      await type("echo sleeping''; sleep 300\n");
-      await untilText(output, "sleeping\r\n");
+      await type("sleep 303\n");
+      await expect.poll(() => aegis.sh(box, "ps | grep -c '[s]leep 303' || true")).toBe("1");
       await type("\u0003");
       await untilText(output, "# ");
       await type("exit 9\n");

@@ -95,6 +95,13 @@ describe("aegis-guest in an instance", () => {
     expect((await aegis.sh(id, script)).split("\n")).toEqual(["3000000", "line", "2000000"]);
   });
 
+  it("tells a command each time that its input has ended", async () => {
+    const { id } = await bootParent();
+    const script = `aegis-guest spawn --name job --image ${IMAGES.busybox} --memory 64m -- sleep infinity > /dev/null
+      for n in $(seq 25); do head -c 1000000 /dev/zero | aegis-guest exec -i job -- wc -c; done`;
+    expect((await aegis.sh(id, script)).split("\n")).toEqual(Array.from({ length: 25 }, () => "1000000"));
+  });
+
   it("says what was wrong, also as JSON, with an exit code of its own", async () => {
     const { id } = await aegis.boot({ command: FOREVER });
     const refused = await aegis.exec(id, ["aegis-guest", "spawn", "--json", "--", "true"]);

@@ -17,9 +17,7 @@ describe("ingress", () => {
     aegis = await startAegis();
   });
   afterAll(() => aegis.stop());
-  afterEach(async () => {
-    for (const { id } of await aegis.client.instances.list()) await aegis.client.instances.delete(id);
-  });
+  afterEach(() => aegis.deleteAll());
 
   const bootWeb = async (handle: string, more: object = {}) => {
     const { id, endpoints } = await aegis.boot({ handle, command: WEB, exposes: [8080], ...more });
@@ -66,12 +64,12 @@ describe("ingress", () => {
       await aegis.client.instances.pause(id);
       await aegis.restart();
       expect((await aegis.client.instances.get(id)).endpoints).toMatchObject([{ public_port: port }]);
-      expect(await get(url)).toMatchObject({ status: 200 });
+      expect(await get(url)).toMatchObject({ status: 200, body: "hello from inside\n" });
       await aegis.client.instances.stop(id);
       await aegis.restart();
-      expect(await get(url)).toMatchObject({ status: 200 });
+      expect(await get(url)).toMatchObject({ status: 200, body: "hello from inside\n" });
       await aegis.client.instances.restart(id);
-      expect(await get(url)).toMatchObject({ status: 200 });
+      expect(await get(url)).toMatchObject({ status: 200, body: "hello from inside\n" });
     });
 
     it("can be opened and closed at any time, is the one asked for, and is asked for twice in vain", async () => {

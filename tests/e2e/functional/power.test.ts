@@ -41,9 +41,7 @@ describe("power", () => {
     aegis = await startAegis({ images: ["busybox", "node"] });
   });
   afterAll(() => aegis.stop());
-  afterEach(async () => {
-    for (const { id } of await aegis.client.instances.list()) await aegis.client.instances.delete(id);
-  });
+  afterEach(() => aegis.deleteAll());
 
   const history = async (id: string) => (await aegis.client.instances.get(id)).power_history ?? [];
   const reasons = async (id: string) => (await history(id)).map(({ reason }) => reason);
@@ -85,7 +83,7 @@ describe("power", () => {
         const script = `mkfifo /root/in; sleep 1000 >/root/in & ${client}; echo over >>/root/got; sleep 1000`;
         const { id } = await aegis.boot({ command: ["sh", "-c", script], pause_after_idle_s: null });
         const got = () => aegis.sh(id, "cat /root/got");
-        await expect.poll(got, { timeout: 10_000 }).toBe("hello");
+        await expect.poll(got).toBe("hello");
         await aegis.client.instances.pause(id);
         server.kill("SIGUSR2");
         await delay(500);
@@ -180,7 +178,7 @@ describe("power", () => {
       await aegis.start();
       expect(await aegis.client.instances.get(id)).toMatchObject({ state: "paused" });
       const told = () => aegis.sh(id, "cat /root/resumed 2>/dev/null || true");
-      await expect.poll(told, { timeout: 10_000 }).toBe('{"ticket":7} {"ticket":7}');
+      await expect.poll(told).toBe('{"ticket":7} {"ticket":7}');
     });
   });
 
@@ -190,14 +188,12 @@ describe("power", () => {
         command: ["sh", "-c", "echo run >>/root/runs; sleep 0.3; exit 3"],
         restart: "on-failure",
       });
-      await expect
-        .poll(() => reasons(id), { timeout: 10_000 })
-        .toContain("exited with code 3; starts again in 0.4 s (restart: on-failure)");
+      await expect.poll(() => reasons(id)).toContain("exited with code 3; starts again in 0.4 s (restart: on-failure)");
       await aegis.kill9();
       await delay(500);
       await aegis.start();
       const known = (await history(id)).length;
-      await expect.poll(async () => (await history(id)).length, { timeout: 10_000 }).toBeGreaterThan(known + 2);
+      await expect.poll(async () => (await history(id)).length).toBeGreaterThan(known + 2);
       await aegis.client.instances.stop(id);
       expect(await aegis.client.instances.get(id)).toMatchObject({ state: "stopped", restart_at: null });
     });

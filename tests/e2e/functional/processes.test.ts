@@ -20,4 +20,9 @@ describe("processes", () => {
     await aegis.client.instances.delete(id);
     await Promise.allSettled([ended, refused]);
   });
+
+  it("an instance that loses its harness behind refused processes says that it had no room for them", async () => {
+    const { id } = await aegis.boot({ command: ["sh", "-c", "(while :; do sleep 1000 & done); kill -9 -1"] });
+    expect((await aegis.reaches(id, "failed")).failure).toMatch(/out of processes/);
+  });
 });

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { AegisEvent } from "@aegis/protocol/event";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startAegis, type Aegis } from "../aegis-fixture.ts";
 import { cgroupFile } from "../cgroup-file.ts";
+import { notInVm } from "../driver-host.ts";
 import { IMAGES } from "../fixture-images.ts";
 import { SwapFile } from "../swap-file.ts";
 
@@ -12,25 +13,25 @@ const MEMORY_MB = 256;
 const HELD_MB = 100;
 const POLL_MS = 1;
 
-/** Holds memory that does not compress, and can tell whether it is still the same. */
+/** Holds memory that does not compress, and can tell whether it is still the same; `/idle` touches none of it. */
 const HOLDER = `
 const { createHash, randomFillSync } = require("node:crypto");
 const held = randomFillSync(Buffer.alloc(${HELD_MB * MB}));
 const digest = () => createHash("sha256").update(held).digest("hex");
 const first = digest();
-require("node:http").createServer((_, answer) => answer.end(digest() === first ? "intact" : "broken")).listen(${PORT});
+const tell = (url) => (url === "/idle" ? "idle" : digest() === first ? "intact" : "broken");
+require("node:http").createServer(({ url }, answer) => answer.end(tell(url))).listen(${PORT});
 `;
 
 describe("the memory of a paused instance", () => {
+  beforeEach(notInVm("a virtual machine that sleeps for long is hibernated, not swapped out"));
   let aegis: Aegis;
   let swap: SwapFile | undefined;
   beforeAll(async () => {
     swap = new SwapFile(256);
     aegis = await startAegis({ images: ["node", "busybox"] });
   });
-  afterEach(async () => {
-    for (const { id } of await aegis.client.instances.list()) await aegis.client.instances.delete(id);
-  });
+  afterEach(() => aegis.deleteAll());
   afterAll(async () => {
     try {
       await aegis.stop();
@@ -75,6 +76,17 @@ describe("the memory of a paused instance", () => {
     expect(await ask(url)).toBe("intact");
     expect(await aegis.client.instances.get(id)).toMatchObject({ state: "running", failure: null });
     expect(settings(id)).toEqual(own);
+  });
+
+  it("is read ahead at a wake, before the workload wants it", async () => {
+    const { id, url } = await boot();
+    await aegis.client.instances.pause(id);
+    expect((await nextReclaim(aegis, id)).after_bytes).toBeLessThan((HELD_MB / 2) * MB);
+    expect(await ask(`${url}/idle`)).toBe("idle");
+    await expect
+      .poll(async () => (await aegis.client.instances.get(id)).stats?.memory_bytes, { timeout: 10_000 })
+      .toBeGreaterThan(HELD_MB * MB);
+    expect(await ask(url)).toBe("intact");
   });
 
   it("stops going back as soon as a connection comes, which is answered", async () => {

@@ -15,9 +15,7 @@ describe("files of the invoking user", () => {
     aegis = await startAegis({ env: { SUDO_UID: String(USER.uid), SUDO_GID: String(USER.gid) } });
   });
   afterAll(() => aegis.stop());
-  afterEach(async () => {
-    for (const { id } of await aegis.client.instances.list()) await aegis.client.instances.delete(id);
-  });
+  afterEach(() => aegis.deleteAll());
 
   describe("a home", () => {
     it("belongs to the person behind sudo", () => {

@@ -1,21 +1,20 @@
-import { chownSync, statSync } from "node:fs";
+import { chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { Machine } from "../../../packages/daemon/src/core/driver.ts";
 import type { MicrovmDriver } from "../../../packages/daemon/src/drivers/microvm/microvm-driver.ts";
 import { driverContract } from "../../../packages/daemon/test/drivers/driver-contract.ts";
-import { execIn } from "../../../packages/daemon/test/drivers/harness-streams.ts";
+import { LiveMachines, sh } from "../../../packages/daemon/test/drivers/live-machines.ts";
 import { whyNoBoot } from "../../../packages/daemon/src/drivers/microvm/accelerator.ts";
-import { MicrovmHost, vmFolder } from "../microvm-host.ts";
+import { DriverHost, vmFolder } from "../driver-host.ts";
 
 // under emulation a boot takes seconds, and several at once as many times longer
 vi.setConfig({ testTimeout: 300_000 });
 
 driverContract("microvm by qemu", async () => {
-  const host = new MicrovmHost();
+  const host = new DriverHost();
   return {
     driver: host.microvm(),
-    spec: { rootfs: host.rootfs },
+    spec: { rootfs: host.rootfs, image: host.image },
     again: async () => host.microvm(),
     cleanUp: async () => {
       expect(host.leftovers()).toEqual([]);
@@ -40,12 +39,33 @@ describe("the choice of hardware help", () => {
   });
 });
 
+/** Has what fills a machine's memory say what descriptors it has, and Node warn of something in it. */
+function oddFiller(folder: string): { file: string; end: () => void } {
+  const [file, preload] = [join(folder, "descriptors"), join(folder, "preload.cjs")];
+  writeFileSync(
+    preload,
+    `const { readdirSync, readlinkSync, writeFileSync } = require("node:fs");
+    const target = (fd) => { try { return readlinkSync("/proc/self/fd/" + fd); } catch { return ""; } };
+    if (process.argv[1]?.includes("fill-memory")) {
+      writeFileSync(${JSON.stringify(file)}, readdirSync("/proc/self/fd").map(target).join("\\n"));
+      process.emitWarning("something is odd");
+    }`,
+  );
+  const { NODE_OPTIONS } = process.env;
+  process.env["NODE_OPTIONS"] = `${NODE_OPTIONS ?? ""} --require=${preload}`;
+  const end = (): void => {
+    if (NODE_OPTIONS === undefined) delete process.env["NODE_OPTIONS"];
+    else process.env["NODE_OPTIONS"] = NODE_OPTIONS;
+  };
+  return { file, end };
+}
+
 describe("microvm driver", () => {
   const key = new Uint8Array(32).fill(9);
   const never = new AbortController().signal;
-  const host = new MicrovmHost();
+  const host = new DriverHost();
   let driver: MicrovmDriver;
-  const live = new Set<Machine>();
+  const machines = new LiveMachines(() => driver);
 
   beforeAll(async () => {
     driver = host.microvm();
@@ -53,24 +73,15 @@ describe("microvm driver", () => {
   });
 
   afterAll(async () => {
-    for (const machine of live) {
-      await machine.kill();
-      await machine.remove();
-    }
+    await machines.discardAll();
     await driver.close();
     const left = host.leftovers();
     host.remove();
     expect(left).toEqual([]);
   });
 
-  const sh = async (machine: Machine, script: string): Promise<string> => {
-    const { stdout, stderr } = await execIn(machine, ["sh", "-c", script]);
-    return (stdout + stderr).trim();
-  };
-
   it("gives each instance a kernel of its own, and what it was asked for", async () => {
-    const machine = await driver.create(host.spec({ hostname: "lobster", memoryMb: 96 }));
-    live.add(machine);
+    const machine = await machines.boot(host.spec({ hostname: "lobster", memoryMb: 96 }));
     expect(await sh(machine, "uname -r")).toMatch(/cloud-amd64$/);
     expect(await sh(machine, "hostname; id -u")).toBe("lobster\n0");
     expect(await sh(machine, "mount -t tmpfs none /tmp")).toMatch(/permission denied/i);
@@ -79,11 +90,20 @@ describe("microvm driver", () => {
     expect(await sh(machine, "nc -w 5 $(sed 's/nameserver //' /etc/resolv.conf) 22 </dev/null")).toContain("refused");
   });
 
+  it("has on its disk what was written when it is ended, and tells how many processes it has", async () => {
+    const spec = host.spec();
+    const machine = await machines.boot(spec);
+    expect(await sh(machine, "sleep 60 > /dev/null 2>&1 & echo kept > /root/kept; cat /root/kept")).toBe("kept");
+    expect((await machine.stats()).processes).toBeGreaterThan(2);
+    await machines.end(machine);
+    const again = await machines.boot({ ...spec, boot: 2 });
+    expect(await sh(again, "cat /root/kept")).toBe("kept");
+  });
+
   it("shares a workspace, whose files belong to the invoking user, and says that it keeps it from hibernating", async () => {
     const folder = host.folder("workspace");
     chownSync(folder, 4321, 4322);
-    const machine = await driver.create(host.spec({ workspace: host.workspace(folder) }));
-    live.add(machine);
+    const machine = await machines.boot(host.spec({ workspace: host.workspace(folder) }));
     expect(await sh(machine, "echo text > /workspace/made; cat /workspace/made; stat -c %u /workspace/made")).toBe(
       "text\n0",
     );
@@ -94,6 +114,36 @@ describe("microvm driver", () => {
     expect(await sh(machine, "cat /workspace/made")).toBe("text");
   });
 
+  it("does not start on what a container wrote without an image, and leaves it as it is", async () => {
+    const spec = host.spec();
+    const upper = host.folder(`data/instances/${spec.instanceId}/disk/upper`);
+    writeFileSync(join(upper, "kept"), "kept");
+    await expect(machines.boot(spec)).rejects.toThrow("AEGIS_DRIVER=container");
+    expect(readdirSync(join(upper, ".."))).toEqual(["upper"]);
+    expect(readFileSync(join(upper, "kept"), "utf8")).toBe("kept");
+  });
+
+  it("ends a machine whose monitor does not answer, takes up the others, and says so", async () => {
+    const [mute, well] = [await machines.boot(host.spec()), await machines.boot(host.spec())];
+    const folder = `/run/aegis/${host.homeKey}/${mute.instanceId}`;
+    const { pid } = JSON.parse(readFileSync(join(folder, "machine.json"), "utf8")) as { pid: number };
+    await driver.close();
+    rmSync(join(folder, "monitor.sock"));
+    const said: string[] = [];
+    driver = host.microvm({ log: (line) => said.push(line) });
+    await driver.start();
+    const adopted = await machines.adopt();
+    expect(adopted.map(({ instanceId }) => instanceId)).toContain(well.instanceId);
+    expect(adopted.map(({ instanceId }) => instanceId)).not.toContain(mute.instanceId);
+    expect(said.join("\n")).toContain(
+      `the machine of ${mute.instanceId} (process ${pid}) runs, but cannot be taken up`,
+    );
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
+    expect(await sh(adopted.find(({ instanceId }) => instanceId === well.instanceId) ?? well, "echo well")).toBe(
+      "well",
+    );
+  });
+
   it("takes a machine up at another address, at the time that it is by then", async () => {
     const spec = host.spec();
     const machine = await driver.create(spec);
@@ -102,10 +152,18 @@ describe("microvm driver", () => {
     await machine.pause();
     await machine.hibernate?.(key, never);
     await machine.remove();
-    const other = await driver.create(host.spec());
-    live.add(other);
-    const again = await driver.restore({ ...spec, boot: 2 }, key);
-    live.add(again);
+    // as if another one had its address by then
+    const file = join(host.home, "data/instances", spec.instanceId, "snapshot/facts.json");
+    const facts = JSON.parse(readFileSync(file, "utf8")) as { address: string };
+    expect(before).toContain(facts.address);
+    writeFileSync(file, JSON.stringify({ ...facts, address: "192.0.2.1" }));
+    const said = oddFiller(host.folder("filler"));
+    const again = await machines.restore({ ...spec, boot: 2 }, key).finally(said.end);
+    const inherited = readFileSync(said.file, "utf8").split("\n");
+    expect(inherited.filter((target) => target.includes("image.ext4"))).toEqual([]);
+    expect(new Set(inherited.filter((target) => target.startsWith("socket:"))).size, inherited.join()).toBe(2);
+    // although others than QEMU wrote it
+    expect((await again.stats()).memory_bytes, "counts for the instance").toBeGreaterThan(64 * 1024 * 1024);
     expect(await sh(again, "cat /tmp/kept /dev/shm/kept")).toBe("kept\nkept");
     expect(await sh(again, "ip -o -4 addr show dev eth0")).not.toBe(before);
     expect(Math.abs(Number(await sh(again, "date +%s")) - Date.now() / 1000)).toBeLessThan(5);

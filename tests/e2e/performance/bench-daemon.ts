@@ -21,7 +21,14 @@ export class BenchDaemon implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "aegis-bench-"));
   readonly #home = join(this.folder, "home");
   readonly client = new AegisClient({ socketPath: socketPathOf(this.#home) });
+  readonly image = IMAGE;
+  readonly #env: Readonly<Record<string, string>>;
   #pid: number | null = null;
+
+  /** @param env settings of the daemon that differ from its defaults */
+  constructor(env: Readonly<Record<string, string>> = {}) {
+    this.#env = env;
+  }
 
   /** @throws AegisError */
   async start(): Promise<void> {
@@ -68,7 +75,7 @@ export class BenchDaemon implements AsyncDisposable {
   }
 
   #place() {
-    return { home: this.#home, env: { ...process.env, AEGIS_HOME: this.#home, AEGIS_ROUTER_PORT: "0" } };
+    return { home: this.#home, env: { ...process.env, ...this.#env, AEGIS_HOME: this.#home, AEGIS_ROUTER_PORT: "0" } };
   }
 
   /** A daemon that died has left its machines behind: another one takes them up, to end them. */

@@ -7,7 +7,8 @@ import { BenchDaemon, MEMORY_MB, PORT } from "./bench-daemon.ts";
 import { firstByte } from "./first-byte.ts";
 import { RawRuntime } from "./raw/raw-runtime.ts";
 
-const HARNESS_DIR = process.env["AEGIS_GUEST_DIR"] ?? fileURLToPath(new URL("../../../dist/guest", import.meta.url));
+export const HARNESS_DIR =
+  process.env["AEGIS_GUEST_DIR"] ?? fileURLToPath(new URL("../../../dist/guest", import.meta.url));
 
 /** Both sides of every comparison, ready to be measured. */
 export interface BenchHost {

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { openBenchHost, type BenchHost } from "./bench-host.ts";
 import { measureClaw } from "./claw/measure-claw.ts";
+import { measureTools } from "./claw/measure-tools.ts";
 import { verdictOf, type Figure } from "./figure.ts";
 import { describeMachine, renderMachine, type MachineFacts } from "./machine-facts.ts";
 import { measureBoot } from "./measure-boot.ts";
@@ -11,6 +12,7 @@ import { measurePaused } from "./measure-paused.ts";
 import { measurePower } from "./measure-power.ts";
 import { measureRunning } from "./measure-running.ts";
 import { measureStopped } from "./measure-stopped.ts";
+import { measureMicrovm } from "./microvm/measure-microvm.ts";
 import { HELP, parseOptions, type BenchOptions, type Group } from "./options.ts";
 import { renderTable } from "./render-table.ts";
 
@@ -23,7 +25,9 @@ const measurements: Record<Group, (host: BenchHost, options: BenchOptions) => Pr
   end: measureEnd,
   memory: measureMemory,
   power: measurePower,
-  claw: measureClaw,
+  microvm: measureMicrovm,
+  claw: async (host, options) => [...(await measureClaw(host, options)), ...(await measureTools(host))],
+  tools: measureTools,
 };
 
 const INTERRUPTED = 130;

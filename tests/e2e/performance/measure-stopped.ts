@@ -4,7 +4,7 @@ import type { Figure } from "./figure.ts";
 import { firstByte } from "./first-byte.ts";
 import { sample } from "./sampling.ts";
 
-const SAMPLES = 20;
+const SAMPLES = 40;
 
 /** Connect to a stopped instance's public port, which boots it, to the first byte of the page. */
 export async function measureStopped(host: BenchHost): Promise<Figure[]> {
@@ -24,5 +24,5 @@ export async function measureStopped(host: BenchHost): Promise<Figure[]> {
   };
   const [aegis, ...raw] = await sample(SAMPLES, samplers, host.signal);
   await instances.delete(instance.id);
-  return aegis === undefined ? [] : [{ group: "stopped", unit: "ms", aegis, raw, target: null }];
+  return aegis === undefined ? [] : [{ group: "stopped", unit: "ms", aegis, raw, target: 300 }];
 }

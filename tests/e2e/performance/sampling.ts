@@ -9,9 +9,9 @@ const WARM_UP = 3;
  * Takes `n` samples of each in turn, so that whatever else loads the machine loads all of them alike. The first few
  * rounds do not count.
  */
-export async function sample(n: number, samplers: Samplers, signal: AbortSignal): Promise<Series[]> {
+export async function sample(n: number, samplers: Samplers, signal: AbortSignal, warmUp = WARM_UP): Promise<Series[]> {
   const series = Object.entries(samplers).map(([label, take]) => ({ label, take, values: new Array<number>() }));
-  for (let round = -WARM_UP; round < n; round++) {
+  for (let round = -warmUp; round < n; round++) {
     for (const { take, values } of series) {
       signal.throwIfAborted();
       const value = await take();

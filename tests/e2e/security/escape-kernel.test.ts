@@ -3,10 +3,9 @@ import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Machine } from "../../../packages/daemon/src/core/driver.ts";
-import type { ContainerDriver } from "../../../packages/daemon/src/drivers/container/container-driver.ts";
+import type { Driver, Machine } from "../../../packages/daemon/src/core/driver.ts";
 import { execIn } from "../../../packages/daemon/test/drivers/harness-streams.ts";
-import { ContainerHost } from "../container-host.ts";
+import { DriverHost } from "../driver-host.ts";
 
 /** What the program in attack.c knows, each a system call that root of an instance has no business with. */
 const CALLS = [
@@ -75,12 +74,12 @@ const CALLS = [
 ];
 const NO = /denied|permitted|read-only|nonexistent|no such|invalid|refused|not implemented/i;
 
-let host: ContainerHost;
-let driver: ContainerDriver;
+let host: DriverHost;
+let driver: Driver;
 let box: Machine;
 
 beforeAll(async () => {
-  host = new ContainerHost();
+  host = new DriverHost();
   const attack = join(host.home, "attack");
   execFileSync("cc", ["-static", "-O1", "-w", "-o", attack, fileURLToPath(new URL("attack.c", import.meta.url))]);
   copyFileSync(attack, join(host.rootfs, "bin/attack"));
@@ -94,9 +93,7 @@ afterAll(async () => {
   await box.kill();
   await box.remove();
   await driver.close();
-  const left = host.leftovers();
-  host.remove();
-  expect(left).toEqual([]);
+  expect(host.remove()).toEqual([]);
 });
 
 async function sh(script: string): Promise<string> {

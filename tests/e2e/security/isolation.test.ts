@@ -5,11 +5,10 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Machine, MachineSpec } from "../../../packages/daemon/src/core/driver.ts";
-import type { ContainerDriver } from "../../../packages/daemon/src/drivers/container/container-driver.ts";
-import { execIn } from "../../../packages/daemon/test/drivers/harness-streams.ts";
-import { ContainerHost } from "../container-host.ts";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Driver, Machine, MachineSpec } from "../../../packages/daemon/src/core/driver.ts";
+import { LiveMachines, sh } from "../../../packages/daemon/test/drivers/live-machines.ts";
+import { DriverHost, isMicrovm, notInVm } from "../driver-host.ts";
 import { OutsideNetwork } from "../outside-network.ts";
 import { TestResolver } from "../../../packages/daemon/test/drivers/container/test-resolver.ts";
 
@@ -18,16 +17,15 @@ const REFUSED = /refused|unreachable|prohibited|no route/i;
 
 const outside = new OutsideNetwork();
 const resolver = new TestResolver("127.0.0.77", 53, { "outside.test": [outside.outside] });
-let host: ContainerHost;
-let driver: ContainerDriver;
+let host: DriverHost;
+let driver: Driver;
 let box: Machine;
 let gateway: string;
 let web: Server;
-let traces: () => string[];
-const live = new Set<Machine>();
+const machines = new LiveMachines(() => driver);
 
 beforeAll(async () => {
-  host = new ContainerHost();
+  host = new DriverHost();
   const resolvConf = join(host.home, "resolv.conf");
   writeFileSync(resolvConf, `nameserver ${resolver.address}\n`);
   driver = host.driver({ resolvConf });
@@ -36,34 +34,19 @@ beforeAll(async () => {
   await driver.start();
   box = await boot();
   gateway = (await sh(box, "cat /etc/resolv.conf")).replace("nameserver ", "");
-  traces = host.networkTraces();
+  host.remember();
 });
 
 afterAll(async () => {
-  for (const machine of live) await end(machine);
+  await machines.discardAll();
   await driver.close();
   web.close();
   await Promise.all([resolver.stop(), outside.stop()]);
-  const left = [...host.leftovers(), ...traces()];
-  host.remove();
-  expect(left).toEqual([]);
+  expect(host.remove()).toEqual([]);
 });
 
-async function boot(over: Partial<MachineSpec> = {}): Promise<Machine> {
-  const machine = await driver.create(host.spec(over));
-  live.add(machine);
-  return machine;
-}
-
-async function end(machine: Machine): Promise<void> {
-  await machine.kill();
-  await machine.remove();
-  live.delete(machine);
-}
-
-async function sh(machine: Machine, script: string): Promise<string> {
-  const { stdout, stderr } = await execIn(machine, ["sh", "-c", script]);
-  return (stdout + stderr).trim();
+function boot(over: Partial<MachineSpec> = {}): Promise<Machine> {
+  return machines.boot(host.spec(over));
 }
 
 /** Of an instance's processes, one. */
@@ -120,7 +103,7 @@ describe("what an instance cannot reach", () => {
     const later = await boot();
     expect(await sh(later, `timeout 20 wget -qO- http://${outside.neighbour}:${outside.port}/`)).toMatch(REFUSED);
     expect(await get(`http://${outside.neighbour}:${outside.port}/`)).toMatch(REFUSED);
-    await end(later);
+    await machines.end(later);
   });
 
   it("the metadata address and other special ones", async () => {
@@ -135,7 +118,7 @@ describe("what an instance cannot reach", () => {
     expect(address).toMatch(/^10\./);
     expect(await sh(other, `wget -qO- http://${address}:8080/`)).toBe("secret");
     expect(await get(`http://${address}:8080/`)).toMatch(REFUSED);
-    await end(other);
+    await machines.end(other);
   });
 
   it("anything over IPv6", async () => {
@@ -149,6 +132,8 @@ describe("what an instance cannot reach", () => {
 });
 
 describe("an address that is not the instance's", () => {
+  beforeEach(notInVm("nobody outside of a virtual machine is in its network"));
+
   /** Runs in a network namespace what its owner would run if it had all rights there. */
   const within = (pid: string, ...command: string[]): string =>
     execFileSync("nsenter", [`--net=/proc/${pid}/ns/net`, ...command], { encoding: "utf8", stdio: "pipe" });
@@ -197,7 +182,7 @@ describe("an address that is not the instance's", () => {
         expect(heard).toEqual(["ready", "honest"]);
       } finally {
         listener.kill("SIGKILL");
-        await end(machine);
+        await machines.end(machine);
       }
     },
   );
@@ -272,10 +257,14 @@ describe("what surrounds a process inside", () => {
     expect(await sh(box, "ls /dev")).not.toMatch(/\b(sd|vd|nvme|kvm|mem|kmsg|loop|fuse|tun)/);
     // Owned by an id that does not exist inside: not even its root may change them. Never tried: they are the host's own.
     for (const device of ["null", "zero", "full", "random", "urandom", "tty"]) {
-      expect(await sh(box, `stat -c %u /dev/${device}`), device).toBe("65534");
+      // a virtual machine has its own
+      if (!isMicrovm) expect(await sh(box, `stat -c %u /dev/${device}`), device).toBe("65534");
       expect(statSync(`/dev/${device}`), device).toMatchObject({ uid: 0 });
     }
-    expect(await sh(box, "for fd in 0 1 2; do readlink /proc/1/fd/$fd; done")).toMatch(/^(socket:\[\d+\]\n?){3}$/);
+    // in a virtual machine they are its own, whatever they are
+    if (!isMicrovm)
+      expect(await sh(box, "for fd in 0 1 2; do readlink /proc/1/fd/$fd; done")).toMatch(/^(socket:\[\d+\]\n?){3}$/);
+    for (const fd of [1, 2]) expect(await sh(box, `echo x > /proc/1/fd/${fd}`)).toMatch(/denied|no such device/i);
   });
 
   it("finds no way to the harness's socket", async () => {
@@ -290,11 +279,13 @@ describe("what surrounds a process inside", () => {
     await sh(machine, "echo made > /workspace/file; cp /bin/busybox /workspace/su; chmod 4755 /workspace/su");
     expect(statSync(join(workspace, "file"))).toMatchObject({ uid: 4321, gid: 4322 });
     expect(await sh(machine, "grep ' /workspace ' /proc/mounts")).toMatch(/nosuid/);
-    await end(machine);
+    await machines.end(machine);
   });
 });
 
-describe("limits", () => {
+describe("limits on the host", () => {
+  beforeEach(notInVm("the limits of what runs in a virtual machine are its own kernel's"));
+
   const control = (id: string, v1: string, v2: string): string => {
     const [folder = ""] = v1.split(".");
     const old = `/sys/fs/cgroup/${folder}/aegis/${host.homeKey}/${id}/${v1}`;
@@ -307,15 +298,17 @@ describe("limits", () => {
     expect(control(machine.instanceId, "memory.limit_in_bytes", "memory.max")).toBe(String(96 * 1024 * 1024));
     expect(control(machine.instanceId, "cpu.cfs_quota_us", "cpu.max")).toMatch(/^50000\b/);
     expect(control(machine.instanceId, "pids.max", "pids.max")).toBe("1024");
-    await end(machine);
+    await machines.end(machine);
   });
+});
 
+describe("limits", () => {
   it("end a process past its memory, and the instance's neighbours notice nothing", async () => {
     const machine = await boot({ memoryMb: 64 });
-    expect(await sh(machine, "dd if=/dev/zero of=/dev/null bs=300M count=1; true")).toContain("Killed");
+    expect(await sh(machine, "tail /dev/zero; true")).toContain("Killed");
     expect(await machine.ranOutOfMemory()).toBe(true);
     expect(await box.ranOutOfMemory()).toBe(false);
-    await end(machine);
+    await machines.end(machine);
   });
 
   it("count what lies in the instance's memory file systems, which end before its memory does", async () => {
@@ -326,7 +319,7 @@ describe("limits", () => {
     );
     expect((await machine.stats()).memory_bytes).toBeGreaterThan(16 * 1024 * 1024);
     expect(await machine.ranOutOfMemory()).toBe(false);
-    await end(machine);
+    await machines.end(machine);
   });
 
   it("bound a fork bomb, which then still ends at once", async () => {
@@ -337,11 +330,11 @@ describe("limits", () => {
     expect(outcome).toMatch(/can't fork|resource temporarily unavailable|"outOfProcesses":true/i);
     expect((await machine.stats()).processes).toBeLessThanOrEqual(1024);
     expect(await sh(box, "echo fine")).toBe("fine");
-    await end(machine);
+    await machines.end(machine);
   });
 
-  it("raise nothing of the host's", () => {
-    const hard = execFileSync("sh", ["-c", "ulimit -Hn"], { encoding: "utf8" }).trim();
-    return expect(sh(box, "ulimit -Hn")).resolves.toBe(hard);
+  it("raise nothing of the host's", async () => {
+    const hard = Number(execFileSync("sh", ["-c", "ulimit -Hn"], { encoding: "utf8" }));
+    expect(Number(await sh(box, "ulimit -Hn"))).toBeLessThanOrEqual(hard);
   });
 });

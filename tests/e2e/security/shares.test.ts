@@ -4,19 +4,18 @@ import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Machine } from "../../../packages/daemon/src/core/driver.ts";
-import type { ContainerDriver } from "../../../packages/daemon/src/drivers/container/container-driver.ts";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Driver, Machine } from "../../../packages/daemon/src/core/driver.ts";
 import { execIn } from "../../../packages/daemon/test/drivers/harness-streams.ts";
-import { ContainerHost } from "../container-host.ts";
+import { DriverHost, notInVm } from "../driver-host.ts";
 
-let host: ContainerHost;
-let driver: ContainerDriver;
+let host: DriverHost;
+let driver: Driver;
 let boxes: Machine[];
 let hoard: string;
 
 beforeAll(async () => {
-  host = new ContainerHost();
+  host = new DriverHost();
   hoard = join(host.home, "hoard");
   execFileSync("cc", ["-static", "-O1", "-o", hoard, fileURLToPath(new URL("hoard.c", import.meta.url))]);
   copyFileSync(hoard, join(host.rootfs, "bin/hoard"));
@@ -31,9 +30,7 @@ afterAll(async () => {
     await box.remove();
   }
   await driver.close();
-  const left = host.leftovers();
-  host.remove();
-  expect(left).toEqual([]);
+  expect(host.remove()).toEqual([]);
 });
 
 /** What root of this machine gets, which is the user that the kernel counts every instance's namespace to. */
@@ -44,6 +41,8 @@ async function outside(what: string): Promise<string> {
 }
 
 describe("what the kernel counts to one user, an instance cannot use up for the others and the host", () => {
+  beforeEach(notInVm("a virtual machine has a kernel of its own, which counts nothing of others"));
+
   it.each([
     { what: "inotify", most: 32, neighbour: "5 enough\n" },
     { what: "timers", most: 1024, neighbour: "5 enough\n" },

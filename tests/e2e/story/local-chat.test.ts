@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { waitForInstance } from "@aegis/sdk/instance-watch";
+import type { InstanceState } from "@aegis/protocol/instance";
 import { launchBrowser } from "../browser.ts";
 import { KitFixture } from "../kit-fixture.ts";
 
@@ -16,7 +16,7 @@ async function say(text: string): Promise<void> {
   await box.press("Enter");
 }
 
-const state = (wanted: string) => waitForInstance(kit.client, "work-1", (instance) => instance.state === wanted);
+const state = (wanted: InstanceState) => kit.reaches("work-1", wanted);
 
 /** @returns the headline of the site, in a tab that is closed again */
 async function openSite(): Promise<string> {
@@ -55,6 +55,13 @@ describe("the story, in the browser", { timeout: 180_000 }, () => {
 
   it("labels the demo model as such", async () => {
     await expect(chat.getByText("offline demo model").first().isVisible()).resolves.toBe(true);
+  });
+
+  it("runs a command in the sandbox of the chat", async () => {
+    await say("run echo $((6 * 7)) in $(hostname)");
+    const answer = chat.getByText(/42 in sandbox-/).first();
+    await answer.waitFor({ timeout: 120_000 });
+    expect(await answer.textContent()).toContain("sandbox-telegram-direct-42-");
   });
 
   it("starts the work and says so", async () => {

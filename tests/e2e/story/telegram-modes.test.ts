@@ -1,40 +1,28 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { waitForInstance } from "@aegis/sdk/instance-watch";
-import { type BotApiDouble, type BotMessage, startBotApiDouble } from "../bot-api-double.ts";
+import type { BotApiDouble } from "../bot-api-double.ts";
+import { Conversation } from "../conversation.ts";
 import { startEchoModel } from "../echo-model.ts";
-import { KitFixture } from "../kit-fixture.ts";
+import type { KitFixture } from "../kit-fixture.ts";
+import { telegramKit, type TelegramKit } from "../telegram-kit.ts";
 
-const TOKEN = "4242:canary-of-the-real-token";
-const PEOPLE = [42, 43];
+const PEOPLE = [42, 43] as const;
 const GROUP = -100_777;
 const TUNNEL = `node -e "console.log('| http://127.0.0.1:{port}/t' + process.pid + ' |'); setTimeout(() => {}, 1e9)"`;
 /** a person writes this often, whatever the kit is doing */
 const EVERY_MS = 2500;
 
+let setup: TelegramKit;
 let telegram: BotApiDouble;
-let model: Awaited<ReturnType<typeof startEchoModel>>;
 let kit: KitFixture;
+let chat: Conversation;
 let writing: NodeJS.Timeout | undefined;
-const asked: { question: number; person: number }[] = [];
 
-const person = (n: number) => PEOPLE[n % PEOPLE.length] ?? 42;
-
-function ask(from = person(asked.length)): number {
-  const question = asked.length;
-  asked.push({ question, person: from });
-  telegram.say(`q${question}`, from);
-  return question;
-}
-
-const answersIn = ({ text }: BotMessage): number[] => [...text.matchAll(/\ba(\d+)\b/g)].map(([, n]) => Number(n));
-const answers = (chat: number): number[] =>
-  telegram.messages.filter(({ chatId }) => chatId === chat).flatMap(answersIn);
-const answered = (question: number) =>
-  telegram.waitForMessage((message) => answersIn(message).includes(question), 120_000);
+const ask = (person?: number) => chat.ask(person);
+const answered = (question: number) => chat.answered(question);
 const bot = () => kit.client.instances.get("claw-bot");
-const asleep = () => waitForInstance(kit.client, "claw-bot", ({ state }) => state === "paused");
+const asleep = () => kit.reaches("claw-bot", "paused");
 
 /** The kit as it is started with other settings; people go on writing meanwhile. */
 async function switchTo(settings: Record<string, string>): Promise<void> {
@@ -54,33 +42,23 @@ function stopWriting(): void {
   writing = undefined;
 }
 
-async function allAnswered(): Promise<void> {
-  for (const { question } of asked) await answered(question);
-}
-
 /** Each step goes on from the one before. */
 describe("the ways of updates, with the real OpenClaw", { timeout: 300_000 }, () => {
   beforeAll(async () => {
-    telegram = await startBotApiDouble({ token: TOKEN });
-    model = await startEchoModel();
-    kit = new KitFixture({
-      TELEGRAM_BOT_TOKEN: TOKEN,
-      TELEGRAM_API_ROOT: telegram.url,
-      TELEGRAM_ALLOW_FROM: PEOPLE.join(","),
-      TELEGRAM_GROUPS: String(GROUP),
-      OPENAI_BASE_URL: model.url,
-      OPENAI_MODEL: "echo",
+    setup = await telegramKit({
+      people: PEOPLE,
+      model: await startEchoModel(),
+      env: { TELEGRAM_GROUPS: String(GROUP) },
     });
+    ({ telegram, kit } = setup);
+    chat = new Conversation(telegram, PEOPLE);
     ask();
     await switchTo({});
   }, 900_000);
 
   afterAll(async () => {
     stopWriting();
-    const left = await kit?.remove();
-    await telegram?.close();
-    await model?.close();
-    expect(left).toEqual([]);
+    await setup?.end();
   }, 120_000);
 
   it("relay: the bot sleeps, and a message wakes it", async () => {
@@ -92,7 +70,7 @@ describe("the ways of updates, with the real OpenClaw", { timeout: 300_000 }, ()
 
   it("relay: pictures, voice and documents go both ways", async () => {
     const from = { id: 42, is_bot: false, first_name: "Ada" };
-    const chat = { id: 42, type: "private", first_name: "Ada" };
+    const room = { id: 42, type: "private", first_name: "Ada" };
     const files: Record<string, object> = {
       "photo.jpg": { photo: [{ file_id: "photo.jpg", file_unique_id: "p", width: 2, height: 2, file_size: 5000 }] },
       "voice.ogg": { voice: { file_id: "voice.ogg", file_unique_id: "v", duration: 1, mime_type: "audio/ogg" } },
@@ -102,31 +80,34 @@ describe("the ways of updates, with the real OpenClaw", { timeout: 300_000 }, ()
     };
     for (const [name, media] of Object.entries(files)) {
       telegram.files.set(name, Buffer.alloc(5000, name));
-      const question = asked.length;
-      asked.push({ question, person: 42 });
+      const question = chat.note(42);
       const date = Math.floor(Date.now() / 1000);
       telegram.inject({
-        message: { message_id: 5000 + question, from, chat, date, caption: `q${question}`, ...media },
+        message: { message_id: 5000 + question, from, chat: room, date, caption: `q${question}`, ...media },
       });
       await answered(question);
     }
     expect(telegram.downloads.toSorted()).toEqual(Object.keys(files).toSorted());
 
-    const file = "/workspace/agent/out.bin";
-    const script = `head -c 300000 /dev/urandom > ${file}; openclaw message send --channel telegram --target 42 --message sent --media ${file}`;
+    // with its tools elsewhere, OpenClaw sends from its own disk only what it knows the kind of
+    const file = "/workspace/agent/out.txt";
+    const script = `yes lobster | head -c 300000 > ${file}; openclaw message send --channel telegram --target 42 --message sent --media ${file}`;
     const env = { OPENCLAW_STATE_DIR: "/workspace/state", OPENCLAW_CONFIG_PATH: "/workspace/state/openclaw.json" };
-    const output: string[] = [];
-    for await (const step of kit.client.instances.exec("claw-bot", { command: ["sh", "-c", script], env }))
-      if ("line" in step) output.push(step.line);
+    const output = await kit.printed("claw-bot", ["sh", "-c", script], env);
     const sent = telegram.calls.find((call) => call.files.size > 0);
-    expect(sent?.method, output.join("\n")).toBe("sendDocument");
+    expect(sent?.method, output).toBe("sendDocument");
     expect([...(sent?.files.values() ?? [])].map(({ length }) => length)).toEqual([300_000]);
   });
 
   it("relay: in a group it answers whom it may, when it is mentioned", async () => {
-    const chat = { id: GROUP, type: "supergroup", title: "Lobsters" };
+    const room = { id: GROUP, type: "supergroup", title: "Lobsters" };
     const say = (id: number, text: string, mention: boolean) => {
-      const message = { message_id: 9000 + telegram.messages.length + asked.length, chat, text, date: 1_790_000_000 };
+      const message = {
+        message_id: 9000 + telegram.messages.length + chat.length,
+        chat: room,
+        text,
+        date: 1_790_000_000,
+      };
       const entities = mention ? [{ type: "mention", offset: 0, length: "@claw_double_bot".length }] : [];
       telegram.inject({ message: { ...message, from: { id, is_bot: false, first_name: "G" }, entities } });
     };
@@ -134,24 +115,24 @@ describe("the ways of updates, with the real OpenClaw", { timeout: 300_000 }, ()
     say(666, "@claw_double_bot q900002", true);
     say(42, "@claw_double_bot q900003", true);
     await telegram.waitForMessage(({ chatId, text }) => chatId === GROUP && text.includes("a900003"), 120_000);
-    expect(answers(GROUP)).not.toContain(900_002);
+    expect(chat.answersTo(GROUP)).not.toContain(900_002);
     expect(telegram.messages.filter(({ chatId }) => chatId === GROUP)).toHaveLength(1);
   });
 
   it("relay: an edited message is no new question", async () => {
     const message_id = 7000;
     const from = { id: 42, is_bot: false, first_name: "Ada" };
-    const chat = { id: 42, type: "private", first_name: "Ada" };
+    const room = { id: 42, type: "private", first_name: "Ada" };
     const date = Math.floor(Date.now() / 1000);
-    const text = `q${asked.length}`;
-    asked.push({ question: asked.length, person: 42 });
-    telegram.inject({ message: { message_id, from, chat, date, text } });
-    await answered(asked.length - 1);
+    const question = chat.note(42);
+    const text = `q${question}`;
+    telegram.inject({ message: { message_id, from, chat: room, date, text } });
+    await answered(question);
     telegram.inject({
-      edited_message: { message_id, from, chat, date, edit_date: date + 1, text: `${text} (edited)` },
+      edited_message: { message_id, from, chat: room, date, edit_date: date + 1, text: `${text} (edited)` },
     });
     await answered(ask(42));
-    expect(answers(42).filter((answer) => answer === asked.length - 2)).toHaveLength(1);
+    expect(chat.answersTo(42).filter((answer) => answer === question)).toHaveLength(1);
   });
 
   it("webhook: behind a tunnel, the POST wakes the bot; without the secret nothing does", async () => {
@@ -164,7 +145,7 @@ describe("the ways of updates, with the real OpenClaw", { timeout: 300_000 }, ()
     await telegram.until(() => telegram.webhookUrl !== "");
     await answered(ask());
     stopWriting();
-    await allAnswered();
+    await chat.allAnswered();
     await asleep();
     const stranger = await fetch(telegram.webhookUrl, { method: "POST", body: "{}" });
     expect(stranger.status).toBe(401);
@@ -177,7 +158,7 @@ describe("the ways of updates, with the real OpenClaw", { timeout: 300_000 }, ()
     await switchTo({ TELEGRAM_MODE: "polling" });
     await answered(ask());
     stopWriting();
-    await allAnswered();
+    await chat.allAnswered();
     expect(telegram.webhookUrl).toBe("");
     const { state, idle_policy, leases } = await bot();
     expect({ state, idle_policy }).toEqual({ state: "running", idle_policy: "leases_only" });
@@ -190,14 +171,11 @@ describe("the ways of updates, with the real OpenClaw", { timeout: 300_000 }, ()
     await switchTo({});
     await answered(ask());
     stopWriting();
-    await allAnswered();
-    for (const chat of PEOPLE) {
-      const expected = asked.filter((one) => one.person === chat).map(({ question }) => question);
-      expect(answers(chat)).toEqual(expected);
-    }
+    await chat.allAnswered();
+    for (const person of PEOPLE) expect(chat.answersTo(person)).toEqual(chat.questionsOf(person));
     expect(telegram.conflicts).toEqual([]);
     expect(telegram.waiting).toBe(0);
-    expect(asked.length).toBeGreaterThan(30);
+    expect(chat.length).toBeGreaterThan(30);
     await asleep();
   });
 });

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { waitForInstance } from "@aegis/sdk/instance-watch";
-import { startBotApiDouble } from "../bot-api-double.ts";
+import type { InstanceState } from "@aegis/protocol/instance";
 import type { BotApiDouble } from "../bot-api-double.ts";
-import { KitFixture } from "../kit-fixture.ts";
+import type { KitFixture } from "../kit-fixture.ts";
+import { telegramKit, type TelegramKit } from "../telegram-kit.ts";
 
-const TOKEN = "4242:canary-of-the-real-token";
+let setup: TelegramKit;
 let telegram: BotApiDouble;
 let kit: KitFixture;
 let siteUrl: string;
 
-const state = (wanted: string) => waitForInstance(kit.client, "work-1", (instance) => instance.state === wanted);
+const state = (wanted: InstanceState) => kit.reaches("work-1", wanted);
 const message = (pattern: RegExp) => telegram.waitForMessage(({ text }) => pattern.test(text), 120_000);
 
 const openSite = async () => (await fetch(siteUrl)).text();
@@ -17,23 +17,15 @@ const openSite = async () => (await fetch(siteUrl)).text();
 /** Each step goes on from the one before. */
 describe("the story, over Telegram", { timeout: 180_000 }, () => {
   beforeAll(async () => {
-    telegram = await startBotApiDouble({ token: TOKEN });
-    kit = new KitFixture({
-      TELEGRAM_BOT_TOKEN: TOKEN,
-      TELEGRAM_API_ROOT: telegram.url,
-      TELEGRAM_ALLOW_FROM: "42",
-    });
+    setup = await telegramKit({ people: [42], model: null });
+    ({ telegram, kit } = setup);
     await kit.start("Chat", "--idle", "8");
   }, 900_000);
 
-  afterAll(async () => {
-    const left = await kit?.remove();
-    await telegram?.close();
-    expect(left).toEqual([]);
-  }, 120_000);
+  afterAll(() => setup?.end(), 120_000);
 
   it("wakes the bot that had gone to sleep and starts the work", async () => {
-    await waitForInstance(kit.client, "claw-bot", (instance) => instance.state === "paused");
+    await kit.reaches("claw-bot", "paused");
     telegram.say("build me a website about lobsters");
     await message(/I have started a work instance/);
     expect(await kit.aegis("instance", "list")).toEqual(
@@ -72,12 +64,9 @@ describe("the story, over Telegram", { timeout: 180_000 }, () => {
   it("keeps the real token out of the bot", async () => {
     const search =
       "grep -rlF canary-of-the-real /proc/[0-9]*/environ /proc/[0-9]*/cmdline /workspace /tmp /etc /opt /run 2>/dev/null; true";
-    const found: string[] = [];
-    for await (const step of kit.client.instances.exec("claw-bot", { command: ["sh", "-c", search] })) {
-      if ("line" in step) found.push(step.line);
-    }
+    const found = (await kit.printed("claw-bot", ["sh", "-c", search])).split("\n");
     // the search itself names what it looks for
-    expect(found.filter((file) => !file.startsWith("/proc/"))).toEqual([]);
+    expect(found.filter((file) => file !== "" && !file.startsWith("/proc/"))).toEqual([]);
     expect(kit.output.join("\n")).not.toContain("canary");
   });
 });

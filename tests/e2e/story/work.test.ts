@@ -1,34 +1,41 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { waitForInstance } from "@aegis/sdk/instance-watch";
-import { type BotApiDouble, type BotMessage, startBotApiDouble } from "../bot-api-double.ts";
-import { KitFixture } from "../kit-fixture.ts";
+import type { BotApiDouble, BotMessage } from "../bot-api-double.ts";
+import type { KitFixture } from "../kit-fixture.ts";
 import { type Orders, PuppetModel } from "../puppet-model.ts";
 import { unpackedWithPython, writePythonImage } from "../python-image.ts";
+import { telegramKit, type TelegramKit } from "../telegram-kit.ts";
 
-const TOKEN = "4242:canary-of-the-real-token";
 const PYTHON = "python:3.12";
 
-/** A table and a picture, without anything that is not in Python itself. */
+/** From a table of the person's to another and a picture, without anything that is not in Python itself. */
 const PLOT = `python3 - <<'END'
 import csv, struct, zlib
-with open("out/table.csv", "w", newline="") as file: csv.writer(file).writerows([["n", "square"], *[[n, n * n] for n in range(5)]])
+with open("in/numbers.csv", newline="") as file: numbers = [int(row[0]) for row in list(csv.reader(file))[1:]]
+with open("out/table.csv", "w", newline="") as file: csv.writer(file).writerows([["n", "square"], *[[n, n * n] for n in numbers]])
 row = b"\\0" + b"\\xff\\x80\\0" * 16
 chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 with open("out/plot.png", "wb") as file: file.write(b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(row * 16)) + chunk(b"IEND", b""))
 print("the plot is drawn")
 END`;
 
+let setup: TelegramKit;
 let telegram: BotApiDouble;
-let model: PuppetModel;
 let kit: KitFixture;
 const layout = mkdtempSync("/tmp/aegis-python-");
 
 const message = (test: (message: BotMessage) => boolean) => telegram.waitForMessage(test, 120_000);
 const said = (pattern: RegExp) => message(({ text }) => pattern.test(text));
 const order = (orders: Orders) => telegram.say(JSON.stringify(orders));
+/** A document of the person's, with orders as its caption. */
+function sendFile(name: string, orders: Orders): void {
+  const document = { file_id: name, file_unique_id: "d", file_name: name, mime_type: "text/csv" };
+  const from = { id: 42, is_bot: false, first_name: "Ada" };
+  const chat = { id: 42, type: "private", first_name: "Ada" };
+  const date = Math.floor(Date.now() / 1000);
+  telegram.inject({ message: { message_id: 7001, from, chat, date, caption: JSON.stringify(orders), document } });
+}
 const spawn = (parameters: object) => order({ calls: [["work_spawn", parameters]], say: "started" });
-const state = (handle: string, wanted: string) => waitForInstance(kit.client, handle, (view) => view.state === wanted);
 
 interface Button {
   text: string;
@@ -65,26 +72,16 @@ function press(under: BotMessage, label: RegExp): void {
 /** Each step goes on from the one before. */
 describe("work instances, with the real OpenClaw", { timeout: 180_000 }, () => {
   beforeAll(async () => {
-    telegram = await startBotApiDouble({ token: TOKEN });
-    model = await PuppetModel.start();
-    kit = new KitFixture({
-      TELEGRAM_BOT_TOKEN: TOKEN,
-      TELEGRAM_API_ROOT: telegram.url,
-      TELEGRAM_ALLOW_FROM: "42",
-      OPENAI_BASE_URL: model.url,
-      OPENAI_MODEL: "puppet",
-    });
+    setup = await telegramKit({ people: [42], model: await PuppetModel.start() });
+    ({ telegram, kit } = setup);
     await kit.start("Chat");
     await writePythonImage(layout, await unpackedWithPython(kit.images));
     for await (const step of kit.client.images.pull({ ref: PYTHON, layout })) if ("done" in step) break;
   }, 900_000);
 
   afterAll(async () => {
-    const left = await kit?.remove();
-    await telegram?.close();
-    await model?.close();
     rmSync(layout, { recursive: true, force: true });
-    expect(left).toEqual([]);
+    await setup?.end();
   }, 120_000);
 
   it("answers commands without the model, and the menu has no others", async () => {
@@ -99,8 +96,10 @@ describe("work instances, with the real OpenClaw", { timeout: 180_000 }, () => {
     ]);
   });
 
-  it("an image with Python and without Node does a data task; table and picture reach the chat", async () => {
-    spawn({ command: PLOT, image: PYTHON, memory_mb: 256, network: "none" });
+  it("an image with Python and without Node does a data task on a file of the chat; table and picture reach it", async () => {
+    telegram.files.set("numbers.csv", Buffer.from("n\n0\n1\n2\n3\n4\n"));
+    const parameters = { command: PLOT, image: PYTHON, memory_mb: 256, network: "none", files: ["numbers.csv"] };
+    sendFile("numbers.csv", { calls: [["work_spawn", parameters]], say: "started" });
     const { text } = await said(/✅ work-1 is done/);
     expect(text).toContain("the plot is drawn");
     const photo = await telegram.waitForCall("sendPhoto", 60_000);
@@ -157,7 +156,7 @@ describe("work instances, with the real OpenClaw", { timeout: 180_000 }, () => {
     await said(/work-long: [\s\S]*⏳ (ran echo|wrote half)/);
     telegram.say("/stop");
     await said(/⏹ work-long was stopped after/);
-    await state("work-long", "stopped");
+    await kit.reaches("work-long", "stopped");
     telegram.say("/usage");
     const { text } = await said(/^bot: \d+ MB of \d+ MB in memory/);
     expect(text).toMatch(/work-long: .*(tokens|model call), stopped, no memory/);

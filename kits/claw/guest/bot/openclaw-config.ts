@@ -3,16 +3,15 @@ import type { ChatConfig, ClawConfig } from "../claw-config.ts";
 import { llmSections } from "../llm-provider.ts";
 import type { PluginConfig } from "../plugin/plugin-config.ts";
 import { SANDBOX_BACKEND_ID } from "../plugin/sandbox-backend.ts";
+import { sendFile } from "../plugin/send-file.ts";
 import type { KeyPlan } from "./key-inside.ts";
-import type { BotPaths } from "./paths.ts";
+import { type BotPaths, openclawDatabase } from "./paths.ts";
 
 const GATEWAY_PORT = 18789;
 const WEBHOOK_PORT = 8787;
 const WEBHOOK_PATH = "/telegram-webhook";
 const BRIDGE_PORT = 8091;
 const PLUGIN_ID = "claw-kit";
-/** comes with OpenClaw; the pause hook suspends the gateway through it, for the token of the gateway */
-const RPC_PLUGIN_ID = "admin-http-rpc";
 
 /** these run in the sandbox of the chat; the others are the gateway's own and touch no files */
 const SANDBOXED_TOOLS = ["exec", "process", "read", "ls", "write", "edit"];
@@ -46,8 +45,11 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
       api_root: config.chat.api_root,
       bot_token: config.chat.bot_token,
       bridge_port: BRIDGE_PORT,
+      outbox: join(paths.state, "claw-outbox"),
     },
+    inbox_file: join(paths.state, "claw-inbox.json"),
     sandbox_file: join(paths.state, "claw-sandboxes.json"),
+    unanswered: { folder: join(paths.state, "claw-unanswered"), queue: openclawDatabase(paths.state) },
     llm: config.llm,
     work: config.work,
   };
@@ -73,6 +75,8 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
         workspace: paths.agent,
         // each beat wakes the bot and costs a turn, so it is asked for; events wake the model in any case
         heartbeat: { every: `${config.heartbeat_s ?? 0}s` },
+        // their files are on the bot's side, where the tools do not get; and each makes the prompt longer
+        skills: [],
         ...(config.own_tools ? { sandbox: sandboxOfChat } : {}),
       },
     },
@@ -84,19 +88,16 @@ export function openclawConfig(config: ClawConfig, paths: BotPaths, gatewayToken
       toolSearch: false,
       profile: "minimal",
       alsoAllow: [PLUGIN_ID, "web_fetch", ...(config.own_tools ? SANDBOXED_TOOLS : [])],
-      deny: ["gateway"],
+      deny: ["gateway", ...(config.own_tools ? [] : [sendFile.name])],
       elevated: { enabled: false },
       ...(config.own_tools ? sandboxedTools : {}),
     },
-    // their files are on the bot's side, where the tools do not get
-    ...(config.own_tools ? { skills: { allowBundled: [] } } : {}),
     plugins: {
-      allow: ["telegram", PLUGIN_ID, RPC_PLUGIN_ID],
+      allow: ["telegram", PLUGIN_ID],
       load: { paths: [join(paths.claw, "plugin")] },
       slots: { memory: "none" },
       entries: {
         [PLUGIN_ID]: { enabled: true, hooks: { allowConversationAccess: true }, config: pluginConfig },
-        [RPC_PLUGIN_ID]: { enabled: true },
       },
     },
     channels: { telegram: telegramChannel(config.chat) },

@@ -17,3 +17,6 @@ export const botPaths = (workspace: string, claw: string): BotPaths => ({
   config: join(workspace, "state", "openclaw.json"),
   log: "/tmp/openclaw/openclaw.log",
 });
+
+/** What all of OpenClaw's agents share: queues, boots, schedules. */
+export const openclawDatabase = (state: string): string => join(state, "state", "openclaw.sqlite");

@@ -15,8 +15,11 @@ export interface Upload {
 
 /** A chat that the plugin can speak in without the model. */
 export interface Chat {
-  /** @returns the message's number, for {@link edit}. @throws ChatBusy */
-  send(to: DeliveryContext, text: string, buttons?: Button[][]): Promise<number>;
+  /**
+   * @param name what is sent again under the same name, within a day, is the same message, also after a restart
+   * @returns the message's number, for {@link edit}. @throws ChatBusy
+   */
+  send(to: DeliveryContext, text: string, buttons?: Button[][], name?: string): Promise<number>;
   /** Without buttons the message loses those it had. @throws ChatBusy */
   edit(to: DeliveryContext, message: number, text: string, buttons?: Button[][]): Promise<void>;
   /** @throws ChatBusy */

@@ -1,14 +1,7 @@
 import type { ErrorBody, ErrorCode } from "@aegis/protocol/errors";
-import type {
-  AcquireLease,
-  Endpoint,
-  ExecLine,
-  ExecRequest,
-  InstanceView,
-  Lease,
-  LogLine,
-  SpawnInstance,
-} from "@aegis/protocol/instance";
+import type { ExecLine, ExecRequest, LogLine } from "@aegis/protocol/exec";
+import type { Endpoint, InstanceView, SpawnInstance } from "@aegis/protocol/instance";
+import type { AcquireLease, Lease } from "@aegis/protocol/lease";
 import type { GuestSelf } from "@aegis/protocol/guest";
 import type { CreatePreview, PreviewView } from "@aegis/protocol/preview";
 import type { WorkspaceTree } from "@aegis/protocol/workspace";
@@ -95,6 +88,11 @@ export class GuestApi {
     return await (await this.#send("GET", `${filesOf(id)}?${searchOf({ path })}`)).blob();
   }
 
+  /** Makes or replaces the file. @param path in the workspace */
+  async writeFile(id: string, path: string, content: Uint8Array): Promise<void> {
+    await this.#send("POST", `${filesOf(id)}?${searchOf({ path })}`, content);
+  }
+
   self(): Promise<GuestSelf> {
     return this.#json("GET", "/v1/self");
   }
@@ -116,12 +114,19 @@ export class GuestApi {
   async #send(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
     const response = await fetch(this.#base + path, {
       method,
-      ...(body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+      ...contentOf(body),
       ...(signal === undefined ? {} : { signal }),
     });
     if (!response.ok) throw new GuestApiError(await errorBody(response));
     return response;
   }
+}
+
+function contentOf(body: unknown): RequestInit {
+  if (body === undefined) return {};
+  if (body instanceof Uint8Array)
+    return { headers: { "content-type": "application/octet-stream" }, body: Buffer.from(body) };
+  return { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
 }
 
 const filesOf = (id: string): string => `/v1/instances/${encodeURIComponent(id)}/workspace`;

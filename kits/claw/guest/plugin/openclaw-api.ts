@@ -1,3 +1,5 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+
 /** The part of OpenClaw's plugin API (2026.9) that this plugin uses; the package's own types cannot be imported here. */
 export interface OpenClawApi {
   pluginConfig?: Record<string, unknown>;
@@ -25,14 +27,43 @@ export interface OpenClawApi {
       }): void;
     };
     events: { onAgentEvent(listener: (event: AgentEvent) => void): (() => void) | undefined };
+    agent: { session: { getSessionEntry(of: { sessionKey: string }): SessionEntry | undefined } };
+    subagent: {
+      /** A turn of any session; with `deliver` what comes of it goes where its last answer went. */
+      run(turn: { sessionKey: string; message: string; deliver: boolean; idempotencyKey: string }): Promise<unknown>;
+    };
   };
   registerTool(factory: (context: ToolContext) => AgentTool, options: { name: string }): void;
   registerCommand(command: Command): void;
   registerInteractiveHandler(handler: InteractiveHandler): void;
   on(hook: "before_dispatch", listener: (event: InboundEvent, context: HookContext) => Promise<Claim> | Claim): void;
   on(hook: "message_received", listener: (event: InboundEvent, context: HookContext) => void): void;
-  on(hook: "before_tool_call", listener: (call: ToolCall) => ToolCallChange | undefined): void;
+  on(hook: "before_tool_call", listener: (call: ToolCall, context: HookContext) => ToolCallChange | undefined): void;
+  on(
+    hook: "before_message_write",
+    listener: (event: { message: TranscriptMessage }, context: HookContext) => void,
+  ): void;
+  on(
+    hook: "before_prompt_build",
+    listener: (event: { prompt: string }, context: HookContext) => { prependContext: string } | undefined,
+  ): void;
+  registerHttpRoute(route: HttpRoute): void;
   registerService(service: { id: string; start(): void | Promise<void>; stop(): void | Promise<void> }): void;
+}
+
+export interface SessionEntry {
+  status?: string;
+  /** what `/exec host=...` has set */
+  execHost?: string;
+}
+
+/** On the gateway's port. `auth: "gateway"` asks for the gateway's token; true: it is answered. */
+export interface HttpRoute {
+  path: string;
+  auth: "gateway" | "plugin";
+  match: "exact" | "prefix";
+  gatewayRuntimeScopeSurface?: "trusted-operator";
+  handler(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
 }
 
 export interface PluginLogger {
@@ -51,6 +82,7 @@ export interface DeliveryContext {
 
 export interface AgentEvent {
   runId: string;
+  sessionKey?: string;
   stream: string;
   data: Record<string, unknown>;
 }
@@ -110,8 +142,12 @@ export interface Press {
 /** What somebody said, before anything has been made of it. */
 export interface InboundEvent {
   content?: string;
+  /** as the messenger numbers it */
+  messageId?: string;
   sessionKey?: string;
   threadId?: string | number;
+  /** what came with it, on disk */
+  media?: { path?: string }[];
 }
 
 export interface HookContext {
@@ -120,6 +156,15 @@ export interface HookContext {
   /** `42`, or `-100123:topic:5` */
   conversationId?: string;
   sessionKey?: string;
+  runId?: string;
+}
+
+/** As it is about to be written into a transcript. */
+export interface TranscriptMessage {
+  role: string;
+  content?: string | { text?: string }[];
+  idempotencyKey?: string;
+  __openclaw?: { transport?: { messageId?: string } };
 }
 
 /** `handled`: neither OpenClaw's own commands nor the model get it. */
@@ -131,7 +176,5 @@ export interface ToolCall {
   params: Record<string, unknown>;
 }
 
-/** The call is made with these instead. */
-export interface ToolCallChange {
-  params: Record<string, unknown>;
-}
+/** The call is made with other parameters, or not at all: the model is told why. */
+export type ToolCallChange = { params: Record<string, unknown> } | { block: true; blockReason: string };

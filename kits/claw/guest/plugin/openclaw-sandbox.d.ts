@@ -4,6 +4,5 @@ declare module "openclaw/plugin-sdk/sandbox" {
 
   export const registerSandboxBackend: SandboxSdk["registerSandboxBackend"];
   export const createRemoteShellSandboxBackend: SandboxSdk["createRemoteShellSandboxBackend"];
-  export const createRemoteShellSandboxSession: SandboxSdk["createRemoteShellSandboxSession"];
   export const SandboxRuntimeRetiredError: SandboxSdk["SandboxRuntimeRetiredError"];
 }

@@ -8,7 +8,7 @@ const TAKEN: ReadonlySet<ChatCommand> = new Set(["stop", "usage", "help"]);
 const BARE_STOP = /^\/stop(@\w+)?$/i;
 
 /** Commands and buttons, which need no model. The kit answers by itself: OpenClaw would take the text for Markdown. */
-export function registerCommands(api: OpenClawApi, kit: () => Pick<Kit, "runCommand" | "pressed">): void {
+export function registerCommands(api: OpenClawApi, kit: () => Pick<Kit, "runCommand" | "pressed" | "received">): void {
   const warn = (error: unknown) => api.logger.warn(`claw-kit: a command failed: ${String(error)}`);
   for (const { command, description } of chatCommands.filter((one) => !TAKEN.has(one.command)))
     api.registerCommand({
@@ -27,6 +27,8 @@ export function registerCommands(api: OpenClawApi, kit: () => Pick<Kit, "runComm
     return { handled: true };
   });
   api.on("message_received", (event, context) => {
+    const paths = (event.media ?? []).map(({ path }) => path).filter((path) => path !== undefined);
+    if (paths.length > 0) kit().received(inboundClient(event, context).session, paths);
     if (BARE_STOP.test((event.content ?? "").trim()))
       kit().runCommand("stop", "", inboundClient(event, context)).catch(warn);
   });

@@ -1,16 +1,15 @@
 import type { ToolCall, ToolCallChange } from "./openclaw-api.ts";
+import { FileHelpers } from "./file-helper.ts";
 import type { SandboxDesk } from "./sandbox-desk.ts";
+import { type FilesBridge, quickFiles } from "./sandbox-files.ts";
+import { SentFiles } from "./sent-files.ts";
+import { type SandboxSession, sandboxSession } from "./sandbox-session.ts";
 
 /** as OpenClaw's config names it */
 export const SANDBOX_BACKEND_ID = "aegis";
 const WORKDIR = "/workspace";
 const LABEL = "aegis";
-/** The transport sees nothing else of the gateway's environment, which may hold a key. */
-const TRANSPORT_ENV = { PATH: "/.aegis/bin:/usr/local/bin:/usr/bin:/bin" };
-/** A terminal for the command, though the transport itself has a pipe. */
-const WITH_TERMINAL =
-  "import os,pty,sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(['/bin/sh','-c',sys.argv[1]])) & 255)";
-
+const HARMLESS_PLACES = ["sandbox", "auto"];
 interface Entry {
   containerName: string;
   image: string;
@@ -19,13 +18,22 @@ interface Entry {
 export interface BackendParams {
   scopeKey: string;
   runtimeId: string;
+  /** of the agent, in the bot */
+  workspaceDir: string;
   /** @throws Error when OpenClaw has given the sandbox up */
   assertRuntimeCurrent: () => void;
 }
 
-export interface RemoteCommand {
-  remoteCommand: string;
-  tty?: boolean;
+/** OpenClaw's; it has more than is named here. */
+interface Backend {
+  /** @returns the folder without links; null when it cannot be used */
+  validateWorkdir: (path: string) => Promise<string | null>;
+  createFsBridge: (of: { sandbox: SandboxContext }) => FilesBridge;
+}
+
+/** What a turn has of it. */
+interface SandboxContext {
+  workspaceAccess: "rw" | "ro" | "none";
 }
 
 interface BackendOptions {
@@ -35,11 +43,11 @@ interface BackendOptions {
   configLabelKind: string;
   /** a worktree that is there already: nothing is copied into it */
   preprovisionedWorkdir: { runtimeId: string; remoteWorkspaceDir: string };
-  createSession: () => Promise<unknown>;
+  createSession: () => Promise<SandboxSession>;
 }
 
 export interface SandboxRegistration {
-  factory: (params: BackendParams) => Promise<unknown>;
+  factory: (params: BackendParams) => Promise<Backend>;
   reserveRuntimeId: (params: { scopeKey: string }) => string;
   resolveWorkdir: () => string;
   manager: {
@@ -53,36 +61,51 @@ export interface SandboxRegistration {
 /** What `openclaw/plugin-sdk/sandbox` gives to a plugin. */
 export interface SandboxSdk {
   registerSandboxBackend: (id: string, registration: SandboxRegistration) => () => void;
-  createRemoteShellSandboxBackend: (params: BackendParams, options: BackendOptions) => Promise<unknown>;
-  createRemoteShellSandboxSession: (options: {
-    assertCurrent: () => void;
-    buildCommand: (command: RemoteCommand) => { argv: string[]; env: Record<string, string> };
-  }) => unknown;
+  createRemoteShellSandboxBackend: (params: BackendParams, options: BackendOptions) => Promise<Backend>;
   SandboxRuntimeRetiredError: new (runtimeId: string) => Error;
 }
 
-/** OpenClaw asks for a backend at every turn; the instance is made, and woken, only when a tool wants it. */
-export function sandboxBackend(sdk: SandboxSdk, desk: () => SandboxDesk): SandboxRegistration {
+/**
+ * OpenClaw asks for a backend at every turn; the instance is made, and woken, only when a tool wants it.
+ * @param guestApi `AEGIS_GUEST_API`
+ */
+export function sandboxBackend(sdk: SandboxSdk, guestApi: string, desk: () => SandboxDesk): SandboxRegistration {
+  const sentFiles = new SentFiles();
+  const fileHelpers = new FileHelpers(guestApi, WORKDIR);
   return {
     reserveRuntimeId: ({ scopeKey }) => desk().mint(scopeKey),
     resolveWorkdir: () => WORKDIR,
     factory: async (params) => {
-      const { runtimeId, assertRuntimeCurrent } = params;
+      const { scopeKey, runtimeId, workspaceDir: botWorkspace, assertRuntimeCurrent: assertCurrent } = params;
       if (await desk().isGone(runtimeId)) throw new sdk.SandboxRuntimeRetiredError(runtimeId);
-      return await sdk.createRemoteShellSandboxBackend(params, {
+      desk().belongsTo(scopeKey, runtimeId);
+      const backend = await sdk.createRemoteShellSandboxBackend(params, {
         backendId: SANDBOX_BACKEND_ID,
         runtimeId,
         configLabel: LABEL,
         configLabelKind: "Instance",
         preprovisionedWorkdir: { runtimeId, remoteWorkspaceDir: WORKDIR },
         createSession: async () => {
-          const id = await desk().ready(runtimeId);
-          return sdk.createRemoteShellSandboxSession({
-            assertCurrent: assertRuntimeCurrent,
-            buildCommand: (command) => ({ argv: transport(id, command), env: TRANSPORT_ENV }),
-          });
+          const wake = () => desk().ready(runtimeId);
+          const id = desk().known(runtimeId) ?? (await wake());
+          return sandboxSession({ guestApi, id, assertCurrent, wake, botWorkspace, workdir: WORKDIR, sentFiles });
         },
       });
+      const { validateWorkdir, createFsBridge } = backend;
+      return {
+        ...backend,
+        // it is a mount, which nothing inside can replace: to look whether it is there would be a command more for each one
+        validateWorkdir: async (path) => (path === WORKDIR ? path : await validateWorkdir(path)),
+        createFsBridge: (of) => {
+          const files = createFsBridge(of);
+          if (of.sandbox.workspaceAccess !== "rw") return files;
+          return quickFiles(files, WORKDIR, async (request, signal) => {
+            assertCurrent();
+            const id = desk().known(runtimeId);
+            return id === null ? null : await fileHelpers.ask(id, request, signal);
+          });
+        },
+      };
     },
     manager: {
       describeRuntime: async ({ entry }) => ({
@@ -98,13 +121,14 @@ export function sandboxBackend(sdk: SandboxSdk, desk: () => SandboxDesk): Sandbo
 /**
  * Whoever may talk to the bot may also say "/exec host=gateway", which would run commands beside the bot's state. OpenClaw
  * refuses a call whose place is not the one that is set, so with this one such a session has no `exec` rather than that one.
+ * @param setPlace what the person has set for the session
  */
-export function sandboxedCall({ toolName, params }: ToolCall): ToolCallChange | undefined {
-  return toolName === "exec" ? { params: { ...params, host: "sandbox", elevated: false } } : undefined;
-}
-
-/** The local command that carries a shell command to the sandbox: its input, its output and its exit code. */
-function transport(id: string, { remoteCommand, tty }: RemoteCommand): string[] {
-  const command = tty === true ? ["python3", "-c", WITH_TERMINAL, remoteCommand] : ["/bin/sh", "-c", remoteCommand];
-  return ["aegis-guest", "exec", "-i", id, "--", ...command];
+export function sandboxedCall({ toolName, params }: ToolCall, setPlace?: string): ToolCallChange | undefined {
+  if (toolName !== "exec") return undefined;
+  if (setPlace === undefined || HARMLESS_PLACES.includes(setPlace))
+    return { params: { ...params, host: "sandbox", elevated: false } };
+  return {
+    block: true,
+    blockReason: `No command was run: somebody has said /exec host=${setPlace} in this chat, and commands of this bot run in its sandbox only. Tell the user to send this message to have them back: /exec host=sandbox`,
+  };
 }

@@ -1,4 +1,4 @@
-import type { AcquireLease, Lease } from "@aegis/protocol/instance";
+import type { AcquireLease, Lease } from "@aegis/protocol/lease";
 
 /** The calls that {@link StayAwake} needs. */
 export interface Keepalive {

@@ -1,5 +1,6 @@
 import { type Button, type Chat, ChatBusy, type Upload } from "./chat.ts";
 import type { DeliveryContext } from "./openclaw-api.ts";
+import { NAME_HEADER } from "./bot-api-call.ts";
 
 interface BotApiAnswer {
   ok: boolean;
@@ -29,8 +30,8 @@ export class TelegramChat implements Chat {
     return to.channel === "telegram" && chatIdOf(to) !== null;
   }
 
-  async send(to: DeliveryContext, text: string, buttons: Button[][] = []): Promise<number> {
-    const answer = await this.#call("sendMessage", { ...target(to), text, ...keyboard(buttons) });
+  async send(to: DeliveryContext, text: string, buttons: Button[][] = [], name?: string): Promise<number> {
+    const answer = await this.#call("sendMessage", { ...target(to), text, ...keyboard(buttons) }, name);
     if (answer.result?.message_id === undefined) throw new Error("sendMessage: the answer has no message_id");
     return answer.result.message_id;
   }
@@ -64,8 +65,8 @@ export class TelegramChat implements Chat {
     await this.#post(method, { body: form }, UPLOAD_MS);
   }
 
-  #call(method: string, body: Record<string, unknown>): Promise<BotApiAnswer> {
-    const headers = { "content-type": "application/json" };
+  #call(method: string, body: Record<string, unknown>, name?: string): Promise<BotApiAnswer> {
+    const headers = { "content-type": "application/json", ...(name === undefined ? {} : { [NAME_HEADER]: name }) };
     return this.#post(method, { headers, body: JSON.stringify(body) }, CALL_MS);
   }
 

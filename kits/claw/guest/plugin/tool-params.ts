@@ -35,6 +35,13 @@ export function portList(params: Params, name: string): number[] {
   return [...new Set(ports.filter((port) => port !== null))];
 }
 
+/** One text is a list of one. */
+export function textList(params: Params, name: string): string[] {
+  const value = params[name];
+  if (!Array.isArray(value)) return [optionalText(params, name)].filter((text) => text !== null);
+  return value.map((item: unknown) => optionalText({ [name]: item }, name)).filter((text) => text !== null);
+}
+
 /** @returns seconds */
 export function optionalDuration(params: Params, name: string): number | null {
   const value = params[name];

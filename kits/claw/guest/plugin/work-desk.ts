@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import type { InstanceView, SpawnInstance } from "@aegis/protocol/instance";
-import { CLAW_WORK_ENV, SITE_PORT, type WorkSpec } from "../work-spec.ts";
+import { BROUGHT, CLAW_WORK_ENV, INPUT_FOLDER, SITE_PORT, type WorkSpec } from "../work-spec.ts";
 import { shorten } from "./chat-text.ts";
+import type { Attachment, Inbox } from "./inbox.ts";
 import { GuestApiError, type GuestApi, type Spawned } from "./guest-api.ts";
 import type { DeliveryContext } from "./openclaw-api.ts";
 import type { PluginConfig } from "./plugin-config.ts";
@@ -28,18 +30,22 @@ export class WorkDesk {
   readonly #api: GuestApi;
   readonly #store: WorkStore;
   readonly #config: PluginConfig;
+  readonly #inbox: Pick<Inbox, "find">;
 
-  constructor(api: GuestApi, store: WorkStore, config: PluginConfig) {
+  constructor(api: GuestApi, store: WorkStore, config: PluginConfig, inbox: Pick<Inbox, "find">) {
     this.#api = api;
     this.#store = store;
     this.#config = config;
+    this.#inbox = inbox;
   }
 
   /** @throws WorkRefused, GuestApiError */
   async spawn(client: Client, order: WorkOrder): Promise<WorkRecord> {
     this.#refuseTwice(client.session, order);
+    const files = order.files.map((wanted) => this.#inbox.find(client.session, wanted));
     const startedAt = new Date().toISOString();
     const spawned = await this.#spawnNamed(order);
+    if (files.length > 0) await this.#equip(spawned.id, files);
     const work: WorkRecord = {
       id: spawned.id,
       handle: spawned.handle,
@@ -56,6 +62,31 @@ export class WorkDesk {
     };
     this.#store.add(work);
     return work;
+  }
+
+  /** Brings files of the chat into work that exists. @returns where they are. @throws WorkRefused, GuestApiError */
+  async bring(work: WorkRecord, wanted: readonly string[]): Promise<string[]> {
+    const files = wanted.map((one) => this.#inbox.find(work.session, one));
+    for (const file of files) await this.#put(work.id, file);
+    return files.map(({ name }) => `/workspace/${INPUT_FOLDER}/${name}`);
+  }
+
+  /** What the work waits for; without it, there is no work. */
+  async #equip(id: string, files: readonly Attachment[]): Promise<void> {
+    try {
+      for (const file of files) await this.#put(id, file);
+      await this.#api.writeFile(id, BROUGHT, new Uint8Array());
+    } catch (error) {
+      await this.#api.delete(id);
+      throw error;
+    }
+  }
+
+  async #put(id: string, { name, path }: Attachment): Promise<void> {
+    const content = await readFile(path).catch((error: unknown) => {
+      throw isMissing(error) ? new WorkRefused(`${name} is not there any more. Please send it again.`) : error;
+    });
+    await this.#api.writeFile(id, `${INPUT_FOLDER}/${name}`, content);
   }
 
   /** The work of a chat that still exists, newest first, with what the host says of it. */
@@ -126,7 +157,10 @@ export class WorkDesk {
       image_ref: order.image ?? work.image,
       // never that of an instance before it, whose work would count as this one's
       workspace: `${handle}-${randomBytes(4).toString("hex")}`,
-      command: foreign && order.kind === "command" ? shellRunner(order.command, exposes[0] ?? null) : RUNNER,
+      command:
+        foreign && order.kind === "command"
+          ? shellRunner(order.command, exposes[0] ?? null, order.files.length > 0)
+          : RUNNER,
       env: foreign ? {} : { [CLAW_WORK_ENV]: JSON.stringify(this.#spec(order)) },
       exposes,
       memory_mb: this.#memoryOf(order),
@@ -146,7 +180,7 @@ export class WorkDesk {
       order.kind === "task"
         ? { kind: "task", task: order.task, llm: this.#config.llm }
         : { kind: "command", command: order.command, server: order.ports.length > 0 };
-    return { title: titleOf(order), job, port };
+    return { title: titleOf(order), job, port, ...(order.files.length > 0 ? { brings_files: true } : {}) };
   }
 
   #memoryOf(order: WorkOrder): number {
@@ -156,6 +190,8 @@ export class WorkDesk {
     return wanted;
   }
 }
+
+const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT";
 
 /** A task's site comes first: its link is the one that people get. */
 const exposesOf = (order: WorkOrder): number[] =>

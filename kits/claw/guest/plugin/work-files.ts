@@ -18,6 +18,9 @@ const MOST_PATIENCE_MS = 60_000;
 const PICTURE = /\.(png|jpe?g|webp)$/i;
 const HIDDEN = /(^|\/)(\.|node_modules(\/|$))/;
 
+/** The instance whose files they are. */
+type Place = Pick<WorkRecord, "id" | "handle">;
+
 interface Parts {
   api: Pick<GuestApi, "files" | "readFile">;
   chat: Chat;
@@ -25,7 +28,7 @@ interface Parts {
   pauseMs?: number;
 }
 
-/** Brings files of work instances into the chat. They are read by the host, whatever the instance's state. */
+/** Brings files of work instances, and of sandboxes, into the chat. They are read by the host, whatever the instance's state. */
 export class WorkFiles {
   readonly #parts: Parts;
 
@@ -43,8 +46,12 @@ export class WorkFiles {
     return lines.join("\n");
   }
 
-  /** @param path in the workspace, with or without /workspace. @throws WorkRefused, GuestApiError, Error of the chat */
-  async send(work: WorkRecord, to: DeliveryContext, path: string): Promise<string> {
+  /**
+   * @param path in the workspace, with or without /workspace
+   * @param caption by default it says whose file it is
+   * @throws WorkRefused, GuestApiError, Error of the chat
+   */
+  async send(work: Place, to: DeliveryContext, path: string, caption?: string): Promise<string> {
     const wanted = inWorkspace(path);
     const folder = wanted.includes("/") ? wanted.slice(0, wanted.lastIndexOf("/")) : "";
     const { entries } = await this.#parts.api.files(work.id, { path: folder, depth: 1, limit: 10_000 });
@@ -53,7 +60,7 @@ export class WorkFiles {
     if (entry.size > MAX_FILE_BYTES)
       throw new WorkRefused(`${wanted} has ${sizeText(entry.size)}; a chat takes at most ${sizeText(MAX_FILE_BYTES)}.`);
     if (entry.size === 0) throw new WorkRefused(`${wanted} is empty, and a chat takes no empty file.`);
-    await this.#deliver(work, to, wanted);
+    await this.#deliver(work.id, to, wanted, caption ?? `${work.handle}: ${wanted}`);
     return wanted;
   }
 
@@ -85,13 +92,13 @@ export class WorkFiles {
     }
   }
 
-  async #deliver(work: WorkRecord, to: DeliveryContext, path: string): Promise<void> {
+  async #deliver(id: string, to: DeliveryContext, path: string, caption: string): Promise<void> {
     const { api, chat, pauseMs = PAUSE_MS } = this.#parts;
-    const content = await api.readFile(work.id, path);
+    const content = await api.readFile(id, path);
     const name = path.slice(path.lastIndexOf("/") + 1);
     for (let tries = 1; ; tries++) {
       try {
-        return await chat.sendFile(to, { name, content, picture: PICTURE.test(name) }, `${work.handle}: ${path}`);
+        return await chat.sendFile(to, { name, content, picture: PICTURE.test(name) }, caption);
       } catch (error) {
         const wait = error instanceof ChatBusy ? error.retryAfterMs : pauseMs;
         if (tries === TRIES || wait > MOST_PATIENCE_MS) throw error;

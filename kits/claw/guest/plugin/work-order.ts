@@ -1,5 +1,5 @@
 import type { NetworkPolicy } from "@aegis/protocol/network";
-import { optionalDuration, optionalNetwork, optionalText, optionalWhole, portList } from "./tool-params.ts";
+import { optionalDuration, optionalNetwork, optionalText, optionalWhole, portList, textList } from "./tool-params.ts";
 import { WorkRefused } from "./work-refused.ts";
 
 /** What a chat asks for. */
@@ -8,6 +8,8 @@ export type WorkOrder = {
   memoryMb: number | null;
   name: string | null;
   ports: number[];
+  /** of the chat, to be brought along */
+  files: string[];
   /** null: all that the bot may give */
   network: NetworkPolicy | null;
   /** null: as long as the host lets it */
@@ -23,6 +25,7 @@ export function orderOf(params: Record<string, unknown>): WorkOrder {
     memoryMb: optionalWhole(params, "memory_mb", 64, 1_048_576),
     name: optionalText(params, "name"),
     ports: portList(params, "ports"),
+    files: textList(params, "files"),
     network: optionalNetwork(params, "network"),
     lifetimeS: optionalDuration(params, "lifetime"),
   };

@@ -1,4 +1,4 @@
-import type { LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
 import { parseWorkLine } from "../work-line.ts";
 
 /** What the log of a work instance says about its work. A pure fold, so that a log can be read twice. */

@@ -59,7 +59,7 @@ export class WorkTeller implements Audience {
       await this.#board(work, to).finish(progressText(work, progress, outcome.kind));
     this.#boards.delete(work.id);
     const text = outcomeText(work, outcome, await this.#facts(work, outcome));
-    const told = to !== null && (await this.#tell(work, to, text));
+    const told = to !== null && (await this.#tell(work, to, text, messageName(work, "end")));
     if (told && outcome.kind === "done") await this.#sendResults(work, to);
     const note = told ? "The person has been told this in the chat already, link included: do not repeat it." : "";
     this.#parts.informAgent(work, `${text}\n${note}`.trim(), !told);
@@ -85,11 +85,11 @@ export class WorkTeller implements Audience {
     if (left !== null) await this.#tell(work, to, `${work.handle}: ${left}`);
   }
 
-  async #tell(work: WorkRecord, to: DeliveryContext, text: string): Promise<boolean> {
+  async #tell(work: WorkRecord, to: DeliveryContext, text: string, name?: string): Promise<boolean> {
     const waits = this.#parts.retryAfterMs ?? RETRY_AFTER_MS;
     for (const wait of [...waits, null]) {
       try {
-        await this.#parts.chat.send(to, text);
+        await this.#parts.chat.send(to, text, [], name);
         return true;
       } catch (error) {
         this.#parts.onError(`telling the chat of ${work.handle}`, error);
@@ -110,7 +110,7 @@ export class WorkTeller implements Audience {
     let message = work.progress_message;
     const publish = async (text: string) => {
       if (message !== null) return await chat.edit(to, message, text);
-      message = await chat.send(to, text);
+      message = await chat.send(to, text, [], messageName(work, "progress"));
       store.update(work.id, { progress_message: message });
     };
     const id = chatIdOf(to);
@@ -127,3 +127,7 @@ export class WorkTeller implements Audience {
     return this.#parts.minEditMs * Math.max(1, beside) * (isGroup ? GROUP_FACTOR : 1);
   }
 }
+
+/** A bot that is killed between the sending and its own note of it sends again, and people see it once. */
+const messageName = ({ id, started_at }: WorkRecord, what: "progress" | "end"): string =>
+  `${id}-${Date.parse(started_at)}-${what}`;

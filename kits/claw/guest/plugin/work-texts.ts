@@ -1,4 +1,5 @@
-import type { ExecLine, InstanceView, LogLine } from "@aegis/protocol/instance";
+import type { ExecLine, LogLine } from "@aegis/protocol/exec";
+import type { InstanceView } from "@aegis/protocol/instance";
 import { parseWorkLine } from "../work-line.ts";
 import { shorten } from "./chat-text.ts";
 import type { WorkRecord } from "./work-record.ts";

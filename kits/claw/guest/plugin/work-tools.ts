@@ -1,11 +1,13 @@
-import type { ExecLine, ExecRequest } from "@aegis/protocol/instance";
+import type { ExecLine, ExecRequest } from "@aegis/protocol/exec";
 import type { PreviewView } from "@aegis/protocol/preview";
 import type { LlmConfig } from "../claw-config.ts";
 import { refusalText } from "./failure-text.ts";
 import { type GuestApi, GuestApiError } from "./guest-api.ts";
 import type { Kit } from "./kit.ts";
+import type { SandboxDesk } from "./sandbox-desk.ts";
+import { sendFile } from "./send-file.ts";
 import type { AgentTool, ToolContext, ToolResult } from "./openclaw-api.ts";
-import { optionalDuration, optionalFlag, optionalText, optionalWhole, requiredText } from "./tool-params.ts";
+import { optionalDuration, optionalFlag, optionalText, optionalWhole, requiredText, textList } from "./tool-params.ts";
 import type { Client, WorkDesk } from "./work-desk.ts";
 import type { WorkFiles } from "./work-files.ts";
 import type { LinkWish, WorkLinks } from "./work-links.ts";
@@ -24,12 +26,13 @@ export interface WorkParts {
   links: WorkLinks;
   files: WorkFiles;
   watcher: Pick<WorkWatcher, "watch">;
+  sandboxes: Pick<SandboxDesk, "of">;
   price: LlmConfig["price"];
 }
 
 type Run = (parts: WorkParts, client: Client, params: Record<string, unknown>, signal?: AbortSignal) => Promise<string>;
 
-interface ToolSpec {
+export interface ToolSpec {
   name: string;
   label: string;
   description: string;
@@ -53,6 +56,11 @@ export const toolSpecs: readonly ToolSpec[] = [
       image: { type: "string", description: "container image for a command, e.g. python:3.12; usually left out" },
       memory_mb: { type: "integer", description: "memory in MB; usually left out" },
       ports: { type: "array", items: { type: "integer" }, description: "ports that a server listens on" },
+      files: {
+        type: "array",
+        items: { type: "string" },
+        description: "names of files that the person has sent in this chat; the work finds them in /workspace/in",
+      },
       network: {
         anyOf: [{ type: "string" }, { type: "array", items: { type: "string" } }],
         description: '"open" (usual), "none", or the only hosts it may reach, e.g. ["pypi.org"]; usually left out',
@@ -135,14 +143,21 @@ export const toolSpecs: readonly ToolSpec[] = [
     name: "work_files",
     label: "Work files",
     description:
-      "Without `path`: lists the files of a work instance. With `path`: sends that file or picture to the chat.",
+      "Lists the files of a work instance. With `path`: sends that file or picture to the chat. With `put`: brings files of the chat into it.",
     properties: {
       name,
       path: { type: "string", description: "file to send, e.g. out/plot.png" },
+      put: {
+        type: "array",
+        items: { type: "string" },
+        description: "names of files that the person has sent in this chat, to be put into /workspace/in",
+      },
       folder: { type: "string", description: "folder to list; left out: all of /workspace" },
     },
     run: async ({ desk, files }, client, params) => {
       const work = wanted(desk, client, params);
+      const put = textList(params, "put");
+      if (put.length > 0) return `They are there now: ${(await desk.bring(work, put)).join(", ")}`;
       const path = optionalText(params, "path");
       if (path === null) return await files.list(work, optionalText(params, "folder") ?? "");
       if (client.chat === null) throw new WorkRefused("This chat cannot take files.");
@@ -177,6 +192,7 @@ export const toolSpecs: readonly ToolSpec[] = [
       return (await Promise.all(urls)).join("\n");
     },
   },
+  sendFile,
 ];
 
 /** A tool as OpenClaw wants it, bound to the chat of the turn. */

@@ -21,6 +21,6 @@ export const workNotes = (site: string): string => `# Your work
 
 You work alone in an isolated machine; nobody can answer questions. Your folder is ${site}. Whatever you put there is
 published as a static website as soon as you are done, with index.html as its start page: use relative links, and start
-no server. Files that the person is to get in the chat (tables, pictures, documents, archives) go into /workspace/out. End with one or two sentences about what you
+no server. Files that the person has sent for it are in /workspace/in. Files that the person is to get in the chat (tables, pictures, documents, archives) go into /workspace/out. End with one or two sentences about what you
 made, without a link.
 `;

@@ -1,10 +1,11 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { StayAwake } from "../plugin/stay-awake.ts";
 import { formatWorkLine } from "../work-line.ts";
-import { RESULT_FOLDER, type WorkSpec } from "../work-spec.ts";
+import { BROUGHT, RESULT_FOLDER, type WorkSpec } from "../work-spec.ts";
 import type { JobResult } from "./job.ts";
 import { portOpen } from "./port-open.ts";
 import { runAgent } from "./run-agent.ts";
@@ -25,12 +26,14 @@ export interface WorkParts {
 }
 
 const TERMINATED = 143;
+const LOOK_MS = 50;
 /** A server that takes longer to start is told as failed, though it may come yet. */
 const LISTEN_WITHIN_MS = 180_000;
 
 /** @returns the exit code of the instance; it only ends when it is stopped, or when its server ends */
 export async function runWork(parts: WorkParts): Promise<number> {
   const { job } = parts.spec;
+  await untilEquipped(parts);
   if (job.kind === "command" && job.server) return await runServer(parts, job.command);
   const status: WorkStatus = { title: parts.spec.title, phase: "building", steps: [], text: "" };
   const server = job.kind === "task" ? await serve(parts, status) : null;
@@ -44,6 +47,13 @@ export async function runWork(parts: WorkParts): Promise<number> {
   server?.closeAllConnections();
   server?.close();
   return TERMINATED;
+}
+
+/** What people have sent for the work is there. */
+async function untilEquipped({ spec, folders, signal }: WorkParts): Promise<void> {
+  if (spec.brings_files !== true) return;
+  const brought = join(folders.workspace, BROUGHT);
+  while (!existsSync(brought) && !signal.aborted) await delay(LOOK_MS);
 }
 
 /** Does the job, says how it goes and how it ended, and marks it as done if it went well. */

@@ -1,6 +1,6 @@
 import { element } from "./message-view.js";
 
-const suggestions = ["build me a website about lobsters", "show me the logs", "stop it"];
+const suggestions = ["build me a website about lobsters", "run uname -a", "show me the logs", "stop it"];
 
 /**
  * The form at the bottom: text, file and suggestions.

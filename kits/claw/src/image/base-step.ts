@@ -1,3 +1,4 @@
+import { messageOf } from "@aegis/protocol/errors";
 import type { BaseChoice, Step } from "./build-claw-image.ts";
 import { noRegistry } from "./build-failure.ts";
 import { buildDebianBase } from "./debian-base.ts";
@@ -40,7 +41,7 @@ export async function buildBase(
 
 function passOver(error: unknown, onLine: (line: string) => void, signal: AbortSignal): null {
   signal.throwIfAborted();
-  const why = error instanceof Error ? error.message : String(error);
+  const why = messageOf(error);
   onLine(`building from Debian's archive, as the registry's image could not be used: ${why}`);
   return null;
 }

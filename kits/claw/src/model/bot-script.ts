@@ -6,6 +6,7 @@ const label = "(I am the offline demo model: a small script, not an AI.)";
 
 const introduction = `I am an **offline demo model**: a small script that stands in for an AI, so that you can try everything without a key or a network. I understand a few requests:
 
+- "run python3 -c 'print(6 * 7)'": runs a command in the sandbox of this chat
 - "build me a website about lobsters": starts a work instance that builds it
 - "show me the logs": what the work instance printed
 - "what is running": the work instances of this chat
@@ -23,9 +24,21 @@ interface Request {
 }
 
 const fenced = (text: string): string => `\`\`\`\n${text.trim().slice(-3000).replaceAll("```", "'''")}\n\`\`\``;
+const commandIn = (said: string): string | null => /^(?:please )?run:? +`?([^`]+)`?$/is.exec(said.trim())?.[1] ?? null;
 const topicOf = (said: string): string => websiteTopic(said) ?? "it";
 
+/** Before all others: a command may hold any word. */
+const ownTools: readonly Request[] = [
+  {
+    matches: (said) => commandIn(said) !== null,
+    tool: "exec",
+    parameters: (said) => ({ command: commandIn(said) }),
+    report: (result) => `This is what it printed, in the sandbox of this chat:\n${fenced(result)}\n${label}`,
+  },
+];
+
 const requests: readonly Request[] = [
+  ...ownTools,
   {
     matches: (said) => websiteTopic(said) !== null,
     tool: "work_spawn",

@@ -37,7 +37,7 @@ export async function checkModel(llm: RealLlm, key: string | null): Promise<void
 }
 
 /** Whether anybody answers at the provider's address; costs nothing, and says nothing about the key. */
-export async function reachModel({ baseUrl }: RealLlm): Promise<string | null> {
+export async function reachModel({ baseUrl }: Pick<RealLlm, "baseUrl">): Promise<string | null> {
   try {
     await fetch(baseUrl, { redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS / 4) });
     return null;

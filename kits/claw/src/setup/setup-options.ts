@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
 
 export const SETUP_HELP = `aegis kit setup claw - ask for what the bot needs, check it, and keep it in one file
 
@@ -17,6 +17,7 @@ export const SETUP_HELP = `aegis kit setup claw - ask for what the bot needs, ch
     --model NAME
     --key-file FILE      the model's key (- is standard input)
     --no-key             the model wants none
+    --own-tools WHERE    shell and files of the bot's agent: in a sandbox of each chat (sandbox, default), or off
     --no-check           keep the answers without asking Telegram and the model
     --settings FILE      the file (default HOME/claw/settings.env)
 
@@ -58,6 +59,7 @@ const OPTIONS = {
   "base-url": value,
   model: value,
   "key-file": value,
+  "own-tools": value,
   settings: value,
 } as const;
 
@@ -76,6 +78,7 @@ export function readSetupOptions(args: string[]): SetupOptions {
     answers["TELEGRAM_OPEN_TO_EVERYONE"] = given["open-to-everyone"] === true ? "yes" : null;
   }
   if (given.mode !== undefined) answers["TELEGRAM_MODE"] = given.mode;
+  if (given["own-tools"] !== undefined) answers["CLAW_OWN_TOOLS"] = given["own-tools"];
   Object.assign(answers, modelAnswers(given));
   return {
     help: given.help === true,
@@ -102,7 +105,7 @@ function parse(args: string[]) {
   try {
     return parseArgs({ args, options: OPTIONS }).values;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new AegisError("invalid_request", `${why}: see aegis kit setup claw --help`, { cause });
   }
 }

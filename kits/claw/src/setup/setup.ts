@@ -76,28 +76,32 @@ async function checkedOnly(known: Env, options: SetupOptions, { print }: SetupCo
 
 async function asked(found: Env, options: SetupOptions, context: SetupContext): Promise<Env> {
   const ask = new Ask(context);
-  const telegram = await untilGood(ask, async (again) => {
-    const known = merged(found, await askTelegram(ask, found, again ? forgetting(options) : options));
-    const settings = loadSettings({ ...known, CLAW_LLM: "demo" }).telegram;
-    if (settings !== null && options.check)
+  const telegram = await untilGood(ask, found, {
+    ask: async (known, again) => merged(known, await askTelegram(ask, known, again ? forgetting(options) : options)),
+    check: async (known) => {
+      const settings = loadSettings({ ...known, CLAW_LLM: "demo" }).telegram;
+      if (settings === null || !options.check) return;
       await ask.waitFor(
         "asking Telegram",
         () => checkTelegram(settings),
         (name) => `Telegram knows it as ${name}`,
       );
-    return known;
+    },
   });
-  return await untilGood(ask, async (again) => {
-    const before = loadSettingsOr(telegram, "demo");
-    const known = merged(telegram, await askModel(ask, telegram, before, again ? forgetting(options) : options));
-    const settings = loadSettings(known);
-    if (settings.llm.kind !== "demo" && options.check)
+  return await untilGood(ask, telegram, {
+    ask: async (known, again) => {
+      const before = loadSettingsOr(known, "demo");
+      return merged(known, await askModel(ask, known, before, again ? forgetting(options) : options));
+    },
+    check: async (known) => {
+      const settings = loadSettings(known);
+      if (settings.llm.kind === "demo" || !options.check) return;
       await ask.waitFor(
         "asking the model for one word",
         () => modelWord(settings),
         (word) => `model: ${word}`,
       );
-    return known;
+    },
   });
 }
 
@@ -114,10 +118,20 @@ function loadSettingsOr(known: Env, fallback: Settings["llm"]["kind"]): Settings
   }
 }
 
-async function untilGood(ask: Ask, attempt: (again: boolean) => Promise<Env>): Promise<Env> {
+interface Questions {
+  ask: (known: Env, again: boolean) => Promise<Env>;
+  /** @throws AegisError when the answers are no good */
+  check: (known: Env) => Promise<void>;
+}
+
+/** What was answered before is what is proposed when it has to be answered again. */
+async function untilGood(ask: Ask, found: Env, questions: Questions): Promise<Env> {
+  let known = found;
   for (let again = false; ; again = true) {
     try {
-      return await attempt(again);
+      known = await questions.ask(known, again);
+      await questions.check(known);
+      return known;
     } catch (error) {
       if (!(error instanceof AegisError) || error.message === "Nothing was changed.") throw error;
       ask.problem(error.message);

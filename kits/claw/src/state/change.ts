@@ -6,7 +6,7 @@ import type { AegisClient } from "@aegis/sdk/client";
 import { openHomeFolder } from "@aegis/sdk/home-folder";
 import { withFileLock } from "../image/work-folder-lock.ts";
 import type { Env } from "../setting-values.ts";
-import { findBot } from "../up-bot.ts";
+import { findBot, isDown } from "../up-bot.ts";
 import { UpLock } from "../up-lock.ts";
 import { UpProgress } from "../up-progress.ts";
 import { lastUpState, type UpState } from "../up-state.ts";
@@ -65,5 +65,3 @@ export async function whileBotIsDown<T>({ client, bot }: Change, work: () => Pro
     if (before.enabled && isDown(before)) await client.instances.stop(bot.id);
   }
 }
-
-export const isDown = ({ state }: InstanceView): boolean => state === "stopped" || state === "failed";

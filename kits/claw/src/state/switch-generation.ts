@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { AegisError } from "@aegis/protocol/errors";
 import type { CreateInstance } from "@aegis/protocol/instance";
+import { hasGivenUp } from "../up-bot.ts";
 import { type Generation, saveUpState } from "../up-state.ts";
 import type { Change } from "./change.ts";
 
@@ -51,9 +52,9 @@ async function untilHealthy({ client, bot, signal }: Change): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
   for (;;) {
     signal.throwIfAborted();
-    const { state } = await client.instances.get(bot.id);
-    if (state === "running" && (await isHealthy())) return;
-    if (state === "failed" || state === "stopped" || Date.now() > deadline) break;
+    const now = await client.instances.get(bot.id);
+    if (now.state === "running" && (await isHealthy())) return;
+    if (hasGivenUp(now) || Date.now() > deadline) break;
     await delay(PAUSE_MS, undefined, { signal });
   }
   const lines: string[] = [];

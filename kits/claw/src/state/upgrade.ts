@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
 import type { Env } from "../setting-values.ts";
 import { ensureClawImage } from "../up-image.ts";
 import { otherWorkspace, saveUpState } from "../up-state.ts";
@@ -70,7 +70,7 @@ function options(args: string[]): { version: string; again: boolean } {
     return { version: version ?? OPENCLAW_VERSION, again: again === true };
   } catch (cause) {
     if (cause instanceof AegisError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new AegisError("invalid_request", `${why}: aegis kit upgrade claw [--version X] [--again]`, { cause });
   }
 }

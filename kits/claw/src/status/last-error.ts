@@ -1,4 +1,4 @@
-import type { LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
 
 /** OpenClaw's own words for what a model answered, and what they mean to a person. */
 const MEANINGS: [pattern: RegExp, words: string][] = [

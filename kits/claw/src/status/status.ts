@@ -1,7 +1,8 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { AegisError } from "@aegis/protocol/errors";
-import type { InstanceView, LogLine } from "@aegis/protocol/instance";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
+import type { LogLine } from "@aegis/protocol/exec";
+import type { InstanceView } from "@aegis/protocol/instance";
 import { aegisHome, socketPathOf } from "@aegis/sdk/aegis-home";
 import { AegisClient } from "@aegis/sdk/client";
 import { runningDaemon } from "@aegis/sdk/daemon-process";
@@ -9,9 +10,12 @@ import type { Env } from "../setting-values.ts";
 import { loadSettings, type Settings } from "../settings.ts";
 import { reachModel } from "../setup/check-model.ts";
 import { checkTelegram } from "../setup/check-telegram.ts";
+import { SANDBOX_PREFIX } from "../../guest/plugin/sandbox-desk.ts";
 import { findBot } from "../up-bot.ts";
 import { type UpHolder, UpLock } from "../up-lock.ts";
+import type { UpState } from "../up-state.ts";
 import { lastError } from "./last-error.ts";
+import { lastState, modelOfBot, modelOfSettings, type ModelInUse } from "./model-in-use.ts";
 
 /** One of the five lines. */
 export interface Finding {
@@ -35,18 +39,23 @@ export async function status(
   const home = aegisHome(env);
   const folder = join(home, "claw");
   const settings = loadSettings(env, named === undefined ? join(folder, "settings.env") : resolve(named));
-  const found = await findings(home, settings, UpLock.holder(folder));
+  const found = await findings(home, settings, UpLock.holder(folder), lastState(folder));
   print(json === true ? JSON.stringify(found) : found.map(lineOf).join("\n"));
   return found.every(({ ok }) => ok) ? 0 : 1;
 }
 
-async function findings(home: string, settings: Settings, holder: UpHolder | null): Promise<Finding[]> {
+async function findings(
+  home: string,
+  settings: Settings,
+  holder: UpHolder | null,
+  state: UpState | null,
+): Promise<Finding[]> {
   const daemon = await runningDaemon(home);
   const client = new AegisClient({ socketPath: socketPathOf(home) });
   const bot = daemon === null ? null : await findBot(client);
   const [chat, model, errors] = await Promise.all([
     chatFinding(settings, holder),
-    modelFinding(settings),
+    modelFinding(holder === null || state === null ? modelOfSettings(settings) : modelOfBot(state)),
     recent(client, bot),
   ]);
   const aegisd: Finding =
@@ -56,8 +65,29 @@ async function findings(home: string, settings: Settings, holder: UpHolder | nul
           "aegisd",
           `runs, pid ${daemon.pid}${daemon.disk.low ? "; the disk is nearly full: aegis image prune" : ""}`,
         );
-  return [aegisd, botFinding(bot, holder), chat, model, errors];
+  const isDown = daemon === null && (state?.bot ?? null) !== null;
+  const tools = bot === null ? null : await ownTools(client, settings, bot);
+  return [
+    aegisd,
+    isDown
+      ? bad("bot", "is down, as aegisd does not run", "aegis kit up claw")
+      : withNote(botFinding(bot, holder), tools),
+    chat,
+    model,
+    errors,
+  ];
 }
+
+/** Where the tools of the bot's own agent run. */
+async function ownTools(client: AegisClient, { own_tools }: Settings, bot: InstanceView): Promise<string> {
+  if (!own_tools) return "no tools of its own";
+  const children = await client.instances.list({ parentId: bot.id });
+  const sandboxes = children.filter(({ handle }) => handle.startsWith(SANDBOX_PREFIX)).length;
+  return `its own tools have ${sandboxes === 1 ? "1 sandbox" : `${sandboxes} sandboxes`}`;
+}
+
+const withNote = (finding: Finding, note: string | null): Finding =>
+  finding.ok && note !== null ? { ...finding, text: `${finding.text}; ${note}` } : finding;
 
 function botFinding(bot: InstanceView | null, holder: UpHolder | null): Finding {
   if (bot === null) return bad("bot", "there is none yet", "aegis kit up claw");
@@ -104,13 +134,13 @@ async function chatFinding({ telegram }: Settings, holder: UpHolder | null): Pro
   }
 }
 
-async function modelFinding({ llm }: Settings): Promise<Finding> {
-  if (llm.kind === "demo") return good("model", "the offline demo; aegis kit setup claw sets a real one");
-  const why = await reachModel(llm);
-  if (why === null) return good("model", `${llm.model}, ${new URL(llm.baseUrl).host} answers`);
+async function modelFinding(model: ModelInUse | null): Promise<Finding> {
+  if (model === null) return good("model", "the offline demo; aegis kit setup claw sets a real one");
+  const why = await reachModel(model);
+  if (why === null) return good("model", `${model.model}, ${new URL(model.baseUrl).host} answers`);
   return bad(
     "model",
-    `${new URL(llm.baseUrl).host} cannot be reached (${why})`,
+    `${new URL(model.baseUrl).host} cannot be reached (${why})`,
     "is the network up, and the address right?",
   );
 }
@@ -127,7 +157,7 @@ function options(args: string[]) {
   try {
     return parseArgs({ args, options: { json: { type: "boolean" }, settings: { type: "string" } } }).values;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new AegisError("invalid_request", `${why}: aegis kit status claw [--json] [--settings FILE]`, { cause });
   }
 }

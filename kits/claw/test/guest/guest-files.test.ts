@@ -12,7 +12,7 @@ async function collected(): Promise<{ folder: string; files: string[] }> {
   return { folder, files: await collectGuestFiles(folder) };
 }
 
-test("the entries, the plugin and its manifest are there, and nothing but JavaScript and manifests", async () => {
+test("the entries, the plugin and its manifest are there, and nothing but programs and manifests", async () => {
   const { folder, files } = await collected();
   for (const file of [
     "bot.mjs",
@@ -21,12 +21,15 @@ test("the entries, the plugin and its manifest are there, and nothing but JavaSc
     "plugin/index.mjs",
     "plugin/openclaw.plugin.json",
     "plugin/package.json",
+    "plugin/protocol/exec-frame.mjs",
+    "plugin/run-in-child.pl",
+    "plugin/file-helper.py",
   ])
     expect(files).toContain(file);
   expect(files).not.toContain("tsconfig.json");
   const onDisk = await readdir(folder, { recursive: true, withFileTypes: true });
   expect(onDisk.filter((entry) => entry.isFile())).toHaveLength(files.length);
-  expect(files.filter((file) => !/\.(mjs|json|md)$/.test(file))).toEqual([]);
+  expect(files.filter((file) => !/\.(mjs|json|md|pl|py)$/.test(file))).toEqual([]);
 });
 
 test("twice gives the same bytes", async () => {
@@ -40,9 +43,10 @@ test("twice gives the same bytes", async () => {
 async function addOpenClaw(folder: string): Promise<void> {
   const place = join(folder, "node_modules/openclaw");
   await mkdir(place, { recursive: true });
-  const exports = { "./plugin-sdk/sandbox": "./sandbox.mjs" };
+  const exports = { "./plugin-sdk/sandbox": "./sandbox.mjs", "./plugin-sdk/gateway-method-runtime": "./gateway.mjs" };
   await writeFile(join(place, "package.json"), JSON.stringify({ name: "openclaw", exports }));
   await writeFile(join(place, "sandbox.mjs"), "export default {};");
+  await writeFile(join(place, "gateway.mjs"), "export const dispatchGatewayMethod = undefined;");
 }
 
 test("every file loads by itself, without types, and with no package but OpenClaw", async () => {

@@ -25,5 +25,8 @@ test("what kills the agent comes before what its model said", () => {
   const end = { envelope: null, code: null, killedBy: null, refusal } as const;
   expect(agentFailure({ ...end, code: 137 })).toContain("ran out of memory");
   expect(agentFailure({ ...end, code: 1 })).toContain("trouble of its own");
+  expect(agentFailure({ ...end, code: 2, envelope: { ok: false, status: "timeout" } })).toContain(
+    "longer than an hour",
+  );
   expect(agentFailure({ ...end, code: 1, refusal: null })).toBe("the agent ended with exit code 1.");
 });

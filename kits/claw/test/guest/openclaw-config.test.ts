@@ -32,14 +32,17 @@ test("what keeps people and the host apart is set", () => {
   expect(config.tools).toMatchObject({ toolSearch: false, profile: "minimal" });
   expect(config.gateway).toMatchObject({ bind: "loopback", port: 18789 });
   expect(config.telemetry.enabled || config.update.checkOnStart || config.models.catalogRefresh.enabled).toBe(false);
-  expect(config.plugins.allow).toEqual(["telegram", "claw-kit", "admin-http-rpc"]);
+  expect(config.plugins.allow).toEqual(["telegram", "claw-kit"]);
 });
 
 test("the tools of the bot's own agent run in a sandbox of the chat, whoever asks for another place", () => {
-  const { agents, tools } = configOf(["42"], {}, { CLAW_OWN_TOOLS: "sandbox" });
+  const { agents, tools } = configOf(["42"]);
   expect(agents.defaults.sandbox).toMatchObject({ mode: "all", backend: "aegis", scope: "session" });
   expect(tools).toMatchObject({ exec: { host: "sandbox" }, elevated: { enabled: false } });
-  expect(configOf(["42"]).tools.alsoAllow).toEqual(["claw-kit", "web_fetch"]);
+  expect(tools.alsoAllow).toContain("exec");
+  const off = configOf(["42"], {}, { CLAW_OWN_TOOLS: "off" });
+  expect(off.tools.alsoAllow).toEqual(["claw-kit", "web_fetch"]);
+  expect(off.agents.defaults).not.toHaveProperty("sandbox");
 });
 
 test.each([

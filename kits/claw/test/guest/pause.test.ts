@@ -5,29 +5,34 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { json } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
+import type { GatewayAnswer } from "../../guest/plugin/gateway-pause.ts";
+import type { HttpRoute, OpenClawApi } from "../../guest/plugin/openclaw-api.ts";
+import { registerPauseRoute } from "../../guest/plugin/pause-route.ts";
 
 const PAUSE = fileURLToPath(new URL("../../guest/pause.ts", import.meta.url));
 const TOKEN = "gateway-token";
+const READY = { ok: true, payload: { status: "ready", suspensionId: "s-1", blockers: [] } };
 
-interface Call {
-  authorization: string | undefined;
-  url: string | undefined;
-  body: unknown;
-}
-
-/** A workspace whose gateway answers like that, and the bot's pause hook in it. */
-async function withGateway(answer: object, status = 200, schedule: object = { enabled: true, jobs: 0 }) {
-  const calls: Call[] = [];
+/** A bot whose gateway has the kit's route and answers like that, and its pause hook. */
+async function bot(prepared: GatewayAnswer, token = TOKEN) {
+  const seen: string[] = [];
+  let route: HttpRoute | undefined;
+  const call = (method: string) => {
+    seen.push(method);
+    return Promise.resolve(method === "gateway.suspend.prepare" ? prepared : { ok: true, payload: {} });
+  };
+  const api = {
+    registerHttpRoute: (added: HttpRoute) => (route = added),
+    logger: { warn: (text: string) => seen.push(text) },
+  };
+  registerPauseRoute(api as unknown as OpenClawApi, call);
   const gateway = createServer((request, response) => {
-    void json(request).then((body) => {
-      calls.push({ authorization: request.headers.authorization, url: request.url, body });
-      const asksSchedule = status === 200 && isStatus(body);
-      const said = asksSchedule ? { ok: true, payload: schedule } : answer;
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(said));
-    });
+    const known = route !== undefined && request.url === route.path && route.auth === "gateway";
+    if (!known || request.headers.authorization !== `Bearer ${TOKEN}`) return void response.writeHead(401).end();
+    seen.push("asked");
+    void route?.handler(request, response);
   }).listen(0, "127.0.0.1");
   await once(gateway, "listening");
   const workspace = mkdtempSync(join(tmpdir(), "claw-pause-"));
@@ -37,79 +42,31 @@ async function withGateway(answer: object, status = 200, schedule: object = { en
   });
   const { port } = gateway.address() as AddressInfo;
   mkdirSync(join(workspace, "state"));
-  writeFileSync(join(workspace, "state/openclaw.json"), JSON.stringify({ gateway: { port, auth: { token: TOKEN } } }));
-  const run = (what: string, env: Record<string, string> = {}) => {
-    const { promise, resolve } = Promise.withResolvers<{ code: number; stdout: string; stderr: string }>();
-    const child = execFile(
-      process.execPath,
-      ["--disable-warning=ExperimentalWarning", PAUSE, what],
-      { env: { CLAW_WORKSPACE: workspace, ...env } },
-      (_error, stdout, stderr) => resolve({ code: child.exitCode ?? -1, stdout, stderr }),
-    );
-    return promise;
-  };
-  return { calls, run };
+  writeFileSync(join(workspace, "state/openclaw.json"), JSON.stringify({ gateway: { port, auth: { token } } }));
+  const { promise, resolve } = Promise.withResolvers<{ code: number; stdout: string; stderr: string }>();
+  const child = execFile(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", PAUSE],
+    { env: { CLAW_WORKSPACE: workspace } },
+    (_error, stdout, stderr) => resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+  );
+  return { ...(await promise), seen };
 }
 
-const isStatus = (body: unknown) =>
-  typeof body === "object" && body !== null && "method" in body && body.method === "cron.status";
-
-const inMs = (ms: number) => Date.now() + ms;
-
-const rpc = (method: string, params: object): Call => ({
-  authorization: `Bearer ${TOKEN}`,
-  url: "/api/v1/admin/rpc",
-  body: { method, params },
+test("an idle gateway agrees, and goes on when it was not paused after all", async () => {
+  const { code, stdout, stderr, seen } = await bot(READY);
+  expect([code, stdout, stderr]).toEqual([0, "{}\n", ""]);
+  expect(seen).toEqual(["asked", "cron.status", "gateway.suspend.prepare", "gateway.suspend.resume"]);
 });
 
-test("a gateway that is idle agrees, and says what to resume", async () => {
-  const { calls, run } = await withGateway({
-    ok: true,
-    payload: { status: "ready", suspensionId: "s-1", blockers: [] },
-  });
-  expect(await run("ask")).toEqual({ code: 0, stdout: '{"suspensionId":"s-1"}\n', stderr: "" });
-  expect(calls).toEqual([rpc("cron.status", {}), rpc("gateway.suspend.prepare", { requestId: "aegis-pause" })]);
+test("a busy one says so", async () => {
+  const { code, stdout } = await bot({ ok: true, payload: { status: "busy", reason: "active-work" } });
+  expect([code, stdout]).toEqual([0, '{"busy":true,"reason":"active-work"}\n']);
 });
 
-const READY = { ok: true, payload: { status: "ready", suspensionId: "s-1", blockers: [] } };
-
-test("a gateway with a job ahead says when to wake it, and how long it takes to boot", async () => {
-  const nextWakeAtMs = inMs(60_000);
-  const { run } = await withGateway(READY, 200, { enabled: true, nextWakeAtMs });
-  expect(JSON.parse((await run("ask")).stdout)).toEqual({
-    suspensionId: "s-1",
-    wake_at: new Date(nextWakeAtMs - 5000).toISOString(),
-    boot_lead_s: 90,
-  });
-});
-
-test.each([[10_000], [0], [-60_000]])("one whose job is due in %i ms stays awake for it", async (ms) => {
-  const { calls, run } = await withGateway(READY, 200, { enabled: true, nextWakeAtMs: inMs(ms) });
-  expect((await run("ask")).stdout).toBe('{"busy":true,"reason":"a scheduled job is due"}\n');
-  expect(calls).toHaveLength(1);
-});
-
-test("a scheduler that is switched off wakes nobody", async () => {
-  const { run } = await withGateway(READY, 200, { enabled: false, nextWakeAtMs: inMs(10_000) });
-  expect((await run("ask")).stdout).toBe('{"suspensionId":"s-1"}\n');
-});
-
-test("a busy one says with what", async () => {
-  const blockers = [{ kind: "root-request", count: 1, message: "1 active request" }];
-  const { run } = await withGateway({ ok: true, payload: { status: "busy", reason: "active-work", blockers } });
-  expect((await run("ask")).stdout).toBe('{"busy":true,"reason":"1 active request"}\n');
-});
-
-test("the resume names what was agreed", async () => {
-  const { calls, run } = await withGateway({ ok: true, payload: { ok: true, status: "running" } });
-  expect(await run("resumed", { AEGIS_PAUSE_TOKEN: '{"suspensionId":"s-1"}' })).toMatchObject({ code: 0, stderr: "" });
-  expect(calls).toEqual([rpc("gateway.suspend.resume", { suspensionId: "s-1" })]);
-});
-
-test("a refusal and a missing token are failures, and no secret is in their words", async () => {
-  const { run } = await withGateway({ ok: false, error: { code: "UNAVAILABLE" } }, 503);
-  const refused = await run("ask");
-  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("UNAVAILABLE") });
-  expect(refused.stderr).not.toContain(TOKEN);
-  expect(await run("resumed")).toMatchObject({ code: 1, stderr: expect.stringContaining("AEGIS_PAUSE_TOKEN") });
+test("one that does not answer is a failure, and no secret is in its words", async () => {
+  const { code, stdout, stderr, seen } = await bot(READY, "another-token");
+  expect([code, stdout, seen]).toEqual([1, "", []]);
+  expect(stderr).toContain("401");
+  expect(stderr).not.toContain("another-token");
 });

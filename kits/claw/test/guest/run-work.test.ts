@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { runWork } from "../../guest/work/run-work.ts";
 import { parseWorkLine, type WorkLine } from "../../guest/work-line.ts";
-import type { WorkJob } from "../../guest/work-spec.ts";
+import type { WorkJob, WorkSpec } from "../../guest/work-spec.ts";
 
 const llm = {
   api: "openai-completions",
@@ -44,13 +44,13 @@ async function workplace(openclaw: string) {
 type Workplace = Awaited<ReturnType<typeof workplace>>;
 
 /** One boot of the work instance. */
-function boot({ folders, port }: Workplace, job: WorkJob) {
+function boot({ folders, port }: Workplace, job: WorkJob, rest: Partial<WorkSpec> = {}) {
   const stop = new AbortController();
   const lines: string[] = [];
   const held = new Set<string>();
   const ended = Promise.withResolvers<Extract<WorkLine, { claw: "done" }>>();
   const exited = runWork({
-    spec: { title: "t", job, port },
+    spec: { title: "t", job, port, ...rest },
     folders,
     awake: { hold: (who) => void held.add(who), release: (who) => void held.delete(who) },
     print: (line) => {
@@ -88,6 +88,16 @@ test("a task is done once; the next boot only serves", async () => {
   await vi.waitFor(() => expect(second.lines.join("\n")).toContain("was done already"));
   expect(await (await fetch(`http://127.0.0.1:${place.port}/`)).text()).toContain("<h1>site</h1>");
   expect(existsSync(join(place.folders.site, "task.txt"))).toBe(false);
+});
+
+test("work waits for the files that are brought to it", async () => {
+  const place = await workplace("");
+  const work = boot(place, { kind: "command", command: "cat in/a.txt", server: false }, { brings_files: true });
+  expect(work.lines).toEqual([]);
+  for (const folder of ["in", ".claw"]) mkdirSync(join(place.folders.workspace, folder));
+  writeFileSync(join(place.folders.workspace, "in/a.txt"), "brought");
+  writeFileSync(join(place.folders.workspace, ".claw/brought"), "");
+  expect(await work.ended).toMatchObject({ ok: true });
 });
 
 test("failed work stays up, says why, and is tried again at the next boot", async () => {

@@ -13,6 +13,8 @@ test.each([
   ["list", "work_list", {}],
   ["status", "work_status", {}],
   ["stop it", "work_stop", {}],
+  ["run uname -a", "exec", { command: "uname -a" }],
+  ["please run: `cat list | grep stop`", "exec", { command: "cat list | grep stop" }],
 ])("%s calls %s", (text, tool, parameters) => {
   expect(bot(text)).toEqual({ kind: "call", tool, parameters });
 });
@@ -22,6 +24,12 @@ test("says what it is when it does not understand", () => {
     kind: "say",
     text: expect.stringContaining("offline demo model"),
   });
+});
+
+test("a command is run where there are own tools alone, and its output is shown", () => {
+  const run = [telegramSays("run id"), ...called("exec", "uid=0(root)")] as const;
+  expect(demoReply(requestOf(botTools, ...run))).toMatchObject({ text: expect.stringContaining("uid=0(root)") });
+  expect(demoReply(requestOf(botTools.slice(0, 5), telegramSays("run id")))).toMatchObject({ kind: "say" });
 });
 
 test("tells that the work has started once the tool has answered", () => {

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { ErrorBody } from "@aegis/protocol/errors";
-import type { LogLine, SpawnInstance } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
+import type { SpawnInstance } from "@aegis/protocol/instance";
 import type { CreatePreview } from "@aegis/protocol/preview";
 import { onTestFinished } from "vitest";
 import { GuestApi } from "../../guest/plugin/guest-api.ts";
@@ -11,6 +12,7 @@ interface Child {
   id: string;
   handle: string;
   state: string;
+  last_active_at: string;
   failure: string | null;
   exit_code: number | null;
   memory_mb: number;
@@ -72,7 +74,8 @@ export class GuestApiDouble {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = "";
     for await (const chunk of request) text += String(chunk);
-    const body: unknown = text === "" ? {} : JSON.parse(text);
+    const isJson = request.headers["content-type"] === "application/json";
+    const body: unknown = isJson ? JSON.parse(text) : {};
     const url = new URL(request.url ?? "/", "http://double");
     this.calls.push(`${request.method} ${url.pathname}`);
     const [, , collection, id = "", verb] = url.pathname.split("/");
@@ -87,6 +90,10 @@ export class GuestApiDouble {
     if (verb === "logs") return this.#sendLogs(response, child, url);
     if (verb === "exec") return this.#exec(response, child);
     if (verb === "previews") return this.#preview(request, response, child, body as CreatePreview);
+    if (verb === "workspace" && request.method === "POST") {
+      this.files.set(`${child.handle}/${url.searchParams.get("path")}`, text);
+      return send(response, 201, {});
+    }
     if (verb === "workspace") return this.#workspace(response, child, url);
     if (verb === undefined && request.method === "DELETE") {
       this.children.splice(this.children.indexOf(child), 1);
@@ -154,6 +161,7 @@ export class GuestApiDouble {
       id: `inst-${number}`,
       handle: body.handle ?? `inst-${number}`,
       state: "running",
+      last_active_at: new Date(number).toISOString(),
       failure: null,
       exit_code: null,
       memory_mb: body.memory_mb ?? 512,

@@ -6,6 +6,9 @@ import { type Button, type Chat, ChatBusy, type Upload } from "../../guest/plugi
 import type { DeliveryContext } from "../../guest/plugin/openclaw-api.ts";
 import type { PluginConfig } from "../../guest/plugin/plugin-config.ts";
 import { ChatCommands } from "../../guest/plugin/chat-commands.ts";
+import { Inbox } from "../../guest/plugin/inbox.ts";
+import { SandboxDesk } from "../../guest/plugin/sandbox-desk.ts";
+import { SandboxStore } from "../../guest/plugin/sandbox-store.ts";
 import { StayAwake } from "../../guest/plugin/stay-awake.ts";
 import { type Client, WorkDesk } from "../../guest/plugin/work-desk.ts";
 import { WorkFiles } from "../../guest/plugin/work-files.ts";
@@ -29,6 +32,8 @@ interface Message {
 class ChatDouble implements Chat {
   readonly messages: Message[] = [];
   readonly files: { name: string; picture: boolean; text: string; caption: string }[] = [];
+  /** as the host's relay knows them */
+  readonly #named = new Map<string, number>();
   edits = 0;
   failures = 0;
   /** the next edit is answered with 429 */
@@ -38,12 +43,15 @@ class ChatDouble implements Chat {
     return to.channel === "telegram";
   }
 
-  send(to: DeliveryContext, text: string, buttons: Button[][] = []): Promise<number> {
+  send(to: DeliveryContext, text: string, buttons: Button[][] = [], name?: string): Promise<number> {
     if (this.failures > 0) {
       this.failures -= 1;
       return Promise.reject(new Error("the relay is away"));
     }
-    return Promise.resolve(this.messages.push({ to: to.to ?? "", text, buttons }) - 1);
+    const known = name === undefined ? undefined : this.#named.get(name);
+    const number = known ?? this.messages.push({ to: to.to ?? "", text, buttons }) - 1;
+    if (name !== undefined) this.#named.set(name, number);
+    return Promise.resolve(number);
   }
 
   edit(_to: DeliveryContext, message: number, text: string, buttons: Button[][] = []): Promise<void> {
@@ -80,8 +88,10 @@ export async function plugin() {
   const errors: string[] = [];
   const config: PluginConfig = {
     state_file: join(folder, "state", "claw-kit.json"),
-    chat: { api_root: "", bot_token: "", bridge_port: 0 },
+    chat: { api_root: "", bot_token: "", bridge_port: 0, outbox: join(folder, "state", "claw-outbox") },
+    inbox_file: join(folder, "state", "claw-inbox.json"),
     sandbox_file: join(folder, "state", "claw-sandboxes.json"),
+    unanswered: { folder: join(folder, "state", "claw-unanswered"), queue: join(folder, "openclaw.sqlite") },
     llm: {
       api: "openai-completions",
       base_url: "http://127.0.0.1:8082/v1",
@@ -124,14 +134,17 @@ export async function plugin() {
       awake.close();
       await watcher.close();
     });
-    const parts: WorkParts = { api, store, watcher, links, files, price, desk: new WorkDesk(api, store, config) };
+    const inbox = new Inbox(config.inbox_file);
+    const desk = new WorkDesk(api, store, config, inbox);
+    const sandboxes = new SandboxDesk(api, new SandboxStore(config.sandbox_file), config.work);
+    const parts: WorkParts = { api, store, watcher, links, files, price, desk, sandboxes };
     const commands = new ChatCommands(parts, chat);
     const run = (tool: string, client: Client, params: Record<string, unknown> = {}) => {
       const spec = toolSpecs.find(({ name }) => name === tool);
       if (spec === undefined) throw new Error(`no tool ${tool}`);
       return runTool(spec, parts, client, params);
     };
-    return { ...parts, watcher, awake, run, commands };
+    return { ...parts, sandboxes, inbox, watcher, awake, run, commands };
   };
   return { double, chat, informed, errors, config, boot };
 }

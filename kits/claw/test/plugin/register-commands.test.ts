@@ -25,14 +25,15 @@ function registered() {
   };
   registerCommands(api as unknown as OpenClawApi, () => ({
     runCommand: (...call) => Promise.resolve(void asked.push(call)),
+    received: (...call) => void asked.push(call),
     pressed: (...call) => Promise.resolve(void asked.push(call)),
     runTool: () => Promise.resolve(""),
     start: () => undefined,
     stop: () => Promise.resolve(),
   }));
-  const said = (hook: string, content: string) =>
+  const said = (hook: string, content: string, rest: Partial<InboundEvent> = {}) =>
     hooks.get(hook)?.(
-      { content, sessionKey: "s" },
+      { content, sessionKey: "s", ...rest },
       { channelId: "telegram", conversationId: "-100:topic:5", sessionKey: "s" },
     );
   return { commands, said, asked, press: (press: unknown) => buttons?.handler(press as never) };
@@ -82,4 +83,11 @@ test("only those press buttons who may talk to the bot", async () => {
   expect(asked).toEqual([]);
   await press({ auth: { isAuthorizedSender: true }, callback, threadId: 3 });
   expect(asked).toEqual([["stop:inst-1", { channel: "telegram", to: "telegram:42", threadId: 3 }, 7]]);
+});
+
+test("what comes along with a message is remembered for its chat", async () => {
+  const { said, asked } = registered();
+  await said("message_received", "look", { media: [{ path: "/workspace/state/media/inbound/a.csv" }, {}] });
+  await said("message_received", "nothing with it", { media: [{}] });
+  expect(asked).toEqual([["s", ["/workspace/state/media/inbound/a.csv"]]]);
 });

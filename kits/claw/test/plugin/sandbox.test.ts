@@ -3,12 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import {
-  type RemoteCommand,
   sandboxBackend,
   sandboxedCall,
+  type SandboxRegistration,
   type SandboxSdk,
 } from "../../guest/plugin/sandbox-backend.ts";
 import { SandboxDesk } from "../../guest/plugin/sandbox-desk.ts";
+import type { FilesBridge } from "../../guest/plugin/sandbox-files.ts";
+import type { SandboxSession } from "../../guest/plugin/sandbox-session.ts";
 import { SandboxStore } from "../../guest/plugin/sandbox-store.ts";
 import { workDefaults } from "../../src/work-defaults.ts";
 import { GuestApiDouble } from "./guest-api-double.ts";
@@ -24,15 +26,22 @@ class Retired extends Error {
   }
 }
 
-interface Session {
-  buildCommand: (command: RemoteCommand) => { argv: string[]; env: Record<string, string> };
-}
+/** It is asked for nothing as long as there is no sandbox to ask. */
+const openClawFiles = {
+  pathMappings: [],
+  resolvePath: ({ filePath }: { filePath: string }) => ({ containerPath: filePath }),
+  stat: ({ filePath }: { filePath: string }) => Promise.reject(new Error(`OpenClaw's own way to ${filePath}`)),
+} as unknown as FilesBridge;
 
 /** OpenClaw's side hands back what it is given. */
 const sdk: SandboxSdk = {
   registerSandboxBackend: () => () => undefined,
-  createRemoteShellSandboxBackend: (_params, options) => Promise.resolve(options),
-  createRemoteShellSandboxSession: (options) => options,
+  createRemoteShellSandboxBackend: (_params, options) =>
+    Promise.resolve({
+      ...options,
+      validateWorkdir: (path: string) => Promise.resolve(`checked ${path}`),
+      createFsBridge: () => openClawFiles,
+    }),
   SandboxRuntimeRetiredError: Retired,
 };
 
@@ -44,11 +53,14 @@ async function fixture() {
   /** One life of the gateway. */
   const boot = () => {
     const desk = new SandboxDesk(api, new SandboxStore(file), { image: "claw", ...workDefaults });
-    const registration = sandboxBackend(sdk, () => desk);
+    const registration = sandboxBackend(sdk, "http://127.0.0.1:1", () => desk);
     const backend = async (runtimeId: string) =>
-      (await registration.factory({ scopeKey: CHAT, runtimeId, assertRuntimeCurrent: () => undefined })) as {
-        createSession: () => Promise<Session>;
-      };
+      (await registration.factory({
+        scopeKey: CHAT,
+        runtimeId,
+        workspaceDir: "/nowhere",
+        assertRuntimeCurrent: () => undefined,
+      })) as Awaited<ReturnType<SandboxRegistration["factory"]>> & { createSession: () => Promise<SandboxSession> };
     return { desk, registration, backend };
   };
   return { double, boot, file };
@@ -57,6 +69,7 @@ async function fixture() {
 test("a handle tells whose sandbox it is, fits what the host takes, and is never the same twice", async () => {
   const { desk } = (await fixture()).boot();
   expect(desk.mint(CHAT)).toMatch(/^sandbox-telegram-direct-42-[0-9a-f]{8}$/);
+  expect(desk.mint(`${CHAT}:workspace:0a1b2c3d4e5f`)).toMatch(/^sandbox-telegram-direct-42-[0-9a-f]{8}$/);
   expect(desk.mint(CHAT)).not.toBe(desk.mint(CHAT));
   expect(desk.mint(`agent:main:${"ä/".repeat(200)}x`)).toMatch(/^sandbox-[a-z0-9-]{1,55}$/);
   expect(desk.mint("::")).toMatch(/^sandbox-[0-9a-f]{8}$/);
@@ -80,10 +93,21 @@ test("it is made by the first command, not by a turn: without keys, ports or the
     pause_after_idle_s: 60,
     stop_after_paused_s: 300,
   });
-  const { argv, env } = one?.buildCommand({ remoteCommand: "echo 'a b'" }) ?? {};
-  expect(argv).toEqual(["aegis-guest", "exec", "-i", "inst-1", "--", "/bin/sh", "-c", "echo 'a b'"]);
-  expect(Object.keys(env ?? {})).toEqual(["PATH"]);
-  expect(two?.buildCommand({ remoteCommand: "x", tty: true }).argv.slice(5, 7)).toEqual(["python3", "-c"]);
+  expect(await made.validateWorkdir("/workspace")).toBe("/workspace");
+  expect(await made.validateWorkdir("/workspace/a")).toBe("checked /workspace/a");
+  for (const session of [one, two])
+    expect((await session?.prepareExec({ remoteCommand: "true", env: {} }))?.argv).toContain("inst-1");
+});
+
+test("files are OpenClaw's to get at where there is no sandbox yet, or where it may not write", async () => {
+  const { double, boot } = await fixture();
+  const { backend, desk } = boot();
+  const made = await backend(desk.mint(CHAT));
+  expect(made.createFsBridge({ sandbox: { workspaceAccess: "ro" } })).toBe(openClawFiles);
+  const files = made.createFsBridge({ sandbox: { workspaceAccess: "rw" } });
+  expect(files).not.toBe(openClawFiles);
+  await expect(files.stat({ filePath: "/workspace/a" })).rejects.toThrow("own way to /workspace/a");
+  expect(double.spawned).toEqual([]);
 });
 
 test("the next life of the bot finds it again, and starts it when it was stopped", async () => {
@@ -110,7 +134,8 @@ test("one that was deleted is given up once it is surely gone; one that never wa
   const made = await backend(handle);
   await made.createSession();
   double.children.length = 0;
-  await expect(made.createSession()).rejects.toThrow("was deleted");
+  const session = await made.createSession();
+  await expect(session.prepareExec({ remoteCommand: "true", env: {} })).rejects.toThrow("was deleted");
   await expect(backend(handle)).rejects.toMatchObject({ runtimeId: handle });
   await expect(backend(desk.mint(CHAT))).resolves.toBeDefined();
 });
@@ -123,6 +148,25 @@ test("a refusal of the host is the tool's error, and the sandbox is made when th
   await expect(desk.ready(handle)).rejects.toThrow("16 children");
   expect(await desk.isGone(handle)).toBe(false);
   expect(await desk.ready(handle)).toBe("inst-1");
+});
+
+test("the ninth chat takes the place of the one that slept longest, which gets its workspace back when it is used again", async () => {
+  const { double, boot } = await fixture();
+  const { desk, backend } = boot();
+  const handles = Array.from({ length: 9 }, (_, at) => desk.mint(`agent:main:telegram:direct:${at}`));
+  const [first = "", second = "", ...others] = handles;
+  for (const handle of [first, second, ...others.slice(0, -1)]) await desk.ready(handle);
+  const ninth = others.at(-1) ?? "";
+  await expect(desk.ready(ninth)).rejects.toThrow("All 8 sandboxes of this bot are in use");
+  double.child(second).state = "paused";
+  double.child(handles[3] ?? "").state = "stopped";
+  await desk.ready(ninth);
+  expect(double.children.map(({ handle }) => handle)).toEqual(handles.filter((handle) => handle !== second));
+  // its chat has not lost it
+  await expect(backend(second)).resolves.toBeDefined();
+  await desk.ready(second);
+  expect(double.spawned.at(-1)).toMatchObject({ handle: second, workspace: second });
+  expect(double.children).toHaveLength(8);
 });
 
 test("what OpenClaw clears away is deleted, nothing but sandboxes, and twice is no trouble", async () => {
@@ -141,10 +185,18 @@ test("what OpenClaw clears away is deleted, nothing but sandboxes, and twice is 
   expect(await boot().desk.isGone(handle)).toBe(false);
 });
 
-test("a command is for the sandbox, wherever the model wants it; other tools are left alone", () => {
+test("a command is for the sandbox, wherever the model wants it, or is not run and the model told why; other tools are left alone", () => {
   const params = { command: "id", host: "gateway", elevated: true };
   expect(sandboxedCall({ toolName: "exec", params })).toEqual({
     params: { command: "id", host: "sandbox", elevated: false },
   });
-  expect(sandboxedCall({ toolName: "work_exec", params })).toBeUndefined();
+  expect(sandboxedCall({ toolName: "exec", params: {} }, "auto")).toEqual({
+    params: { host: "sandbox", elevated: false },
+  });
+  for (const place of ["gateway", "node"])
+    expect(sandboxedCall({ toolName: "exec", params }, place)).toMatchObject({
+      block: true,
+      blockReason: expect.stringMatching(`host=${place}.*send.*: /exec host=sandbox$`),
+    });
+  expect(sandboxedCall({ toolName: "work_exec", params }, "gateway")).toBeUndefined();
 });

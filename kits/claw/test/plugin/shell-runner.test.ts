@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,10 +12,10 @@ import { shellRunner } from "../../guest/plugin/shell-runner.ts";
 import { parseWorkLine } from "../../guest/work-line.ts";
 
 /** The command of an instance, with its workspace at another place, under busybox: the least that an image has. */
-function workplace(command: string, port: number | null) {
+function workplace(command: string, port: number | null, bringsFiles = false) {
   const folder = mkdtempSync(join(tmpdir(), "shell-runner-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  const [, ...args] = shellRunner(command, port).map((part) => part.replaceAll("/workspace", folder));
+  const [, ...args] = shellRunner(command, port, bringsFiles).map((part) => part.replaceAll("/workspace", folder));
   return { folder, args: ["sh", ...args] };
 }
 
@@ -35,6 +35,18 @@ function start(args: string[]) {
   });
   return child;
 }
+
+test("it waits until the files for it are there", async () => {
+  const { folder, args } = workplace("cat in/a.txt", null, true);
+  const child = start(args);
+  const output = createInterface(child.stdout)[Symbol.asyncIterator]();
+  await expect.poll(() => existsSync(join(folder, ".claw"))).toBe(true);
+  mkdirSync(join(folder, "in"));
+  writeFileSync(join(folder, "in/a.txt"), "brought\n");
+  expect(child.exitCode).toBeNull();
+  writeFileSync(join(folder, ".claw/brought"), "");
+  expect((await output.next()).value).toBe("brought");
+});
 
 test("a command runs once, in the workspace, with a place for its results", async () => {
   const { folder, args } = workplace('echo "$0 $#"; echo 1 >> out/runs', null);

@@ -10,11 +10,11 @@ const ann = { channel: "telegram", to: "telegram:42" };
 
 /** A Bot API that gives these answers, one after the other. */
 async function botApi(...answers: [status: number, body: object][]) {
-  const seen: { method: string; body: string }[] = [];
+  const seen: { method: string; body: string; name: unknown }[] = [];
   const server = createServer((request, response) => {
     void (async () => {
       const body = Buffer.concat(await request.toArray()).toString();
-      seen.push({ method: request.url?.split("/").at(-1) ?? "", body });
+      seen.push({ method: request.url?.split("/").at(-1) ?? "", body, name: request.headers["x-claw-send-id"] });
       const [status, answer] = answers.shift() ?? [200, ok];
       response.writeHead(status).end(JSON.stringify(answer));
     })();
@@ -26,6 +26,12 @@ async function botApi(...answers: [status: number, body: object][]) {
   });
   return { seen, chat: new TelegramChat(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, "1:x") };
 }
+
+test("a message with a name says it to the relay", async () => {
+  const { chat, seen } = await botApi([200, ok]);
+  await chat.send(ann, "done", [], "inst-1-1790000000000-end");
+  expect(seen).toMatchObject([{ name: "inst-1-1790000000000-end" }]);
+});
 
 test("chats, topics, buttons, and an edit that changes nothing", async () => {
   const unchanged = { ok: false, description: "Bad Request: message is not modified" };

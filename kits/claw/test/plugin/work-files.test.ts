@@ -59,3 +59,20 @@ test("work_files lists, and refuses what is not there", async () => {
   expect(await run("work_files", ann, { path: "empty" })).toContain("is empty");
   expect(await run("work_files", { ...ann, session: "stranger" }, { path: "out/a.txt" })).toContain("no work instance");
 });
+
+test("send_file brings a file of the chat's own sandbox, and of no other", async () => {
+  const { double, chat, boot } = await plugin();
+  const { run, sandboxes } = boot();
+  expect(await run("send_file", ann, { path: "a.txt" })).toContain("You have made no file yet");
+  const handle = sandboxes.mint(`${ann.session}:workspace:0a1b`);
+  sandboxes.belongsTo(`${ann.session}:workspace:0a1b`, handle);
+  await sandboxes.ready(handle);
+  double.files.set(`${handle}/plot.png`, "PNG");
+  expect(await run("send_file", ann, { path: "/workspace/plot.png", caption: "as you asked" })).toBe(
+    "plot.png was sent to the chat.",
+  );
+  expect(chat.files).toEqual([{ name: "plot.png", picture: true, text: "PNG", caption: "as you asked" }]);
+  expect(await run("send_file", ann, { path: "other.png" })).toContain(`${handle} has no file other.png`);
+  expect(await run("send_file", ann)).toContain("send_file failed.");
+  expect(await run("send_file", { ...ann, session: "stranger" }, { path: "plot.png" })).toContain("no file yet");
+});

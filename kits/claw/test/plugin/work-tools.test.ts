@@ -1,4 +1,7 @@
-import { expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import { toolSpecs } from "../../guest/plugin/work-tools.ts";
 import manifest from "../../guest/plugin/openclaw.plugin.json" with { type: "json" };
 import { ann, ben, plugin } from "./plugin-fixture.ts";
@@ -214,4 +217,72 @@ test("links on demand", async () => {
   const { run } = boot();
   await run("work_spawn", ann, { task: "one" });
   expect(await run("work_preview", ann)).toBe("http://127.0.0.1:20010");
+});
+
+/** As OpenClaw keeps what somebody has sent. */
+function sent(name: string, text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "claw-inbound-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, name.replace(/(\.\w+)?$/, "---0f0e0d0c-0b0a-4908-8706-050403020100$1"));
+  writeFileSync(path, text);
+  return path;
+}
+
+test("files of the chat are there before the work begins, under the names they were sent with", async () => {
+  const { double, boot } = await plugin();
+  const { run, inbox } = boot();
+  const path = sent("table.csv", "n,2");
+  inbox.remember("ann", [path, sent("photo.jpg", "jpeg")]);
+  await run("work_spawn", ann, { command: "wc -l in/table.csv", files: [`media://inbound/${path}`, "PHOTO.jpg"] });
+  expect(Object.fromEntries(double.files)).toEqual({
+    "work-1/in/table.csv": "n,2",
+    "work-1/in/photo.jpg": "jpeg",
+    "work-1/.claw/brought": "",
+  });
+  expect(JSON.parse(double.spawned[0]?.env?.["CLAW_WORK"] ?? "")).toMatchObject({ brings_files: true });
+  await run("work_spawn", ann, { command: "cat in/table.csv", image: "python:3", files: "table.csv" });
+  expect(double.spawned[1]?.command?.[2]).toContain("until [ -e .claw/brought ]");
+  // an agent with a sandbox is told of the copy that was made for it
+  const staged = `media/inbound/openclaw-staged-0f0e0d0c/input-${basename(path)}`;
+  expect(await run("work_files", ann, { put: [staged] })).toContain("/workspace/in/table.csv");
+  await run("work_spawn", ann, { command: "true" });
+  expect(double.spawned[2]?.env?.["CLAW_WORK"]).not.toContain("brings_files");
+});
+
+test("work that goes on gets files too, also after the bot was started anew, and the newest of a name", async () => {
+  const { double, boot } = await plugin();
+  const first = boot();
+  first.inbox.remember("ann", [sent("table.csv", "old")]);
+  first.inbox.remember("ann", [sent("table.csv", "new")]);
+  await first.run("work_spawn", ann, { command: "sleep 9" });
+  expect(await boot().run("work_files", ann, { put: ["table.csv"] })).toBe(
+    "They are there now: /workspace/in/table.csv",
+  );
+  expect(double.files.get("work-1/in/table.csv")).toBe("new");
+});
+
+test("a chat gets at its own files only, and hears what there is", async () => {
+  const { double, boot } = await plugin();
+  const { run, inbox } = boot();
+  const path = sent("table.csv", "n");
+  inbox.remember("ann", [path]);
+  expect(await run("work_spawn", ben, { command: "x", files: [path] })).toContain(
+    "Nobody has sent a file in this chat",
+  );
+  expect(await run("work_spawn", ann, { command: "x", files: ["/workspace/state/openclaw.json"] })).toContain(
+    'Nobody has sent "/workspace/state/openclaw.json" in this chat. It has: table.csv.',
+  );
+  expect(double.spawned).toEqual([]);
+});
+
+test("a file that OpenClaw has cleared away is said, and no work waits for it for ever", async () => {
+  const { double, boot } = await plugin();
+  const { run, inbox } = boot();
+  const path = sent("table.csv", "n");
+  inbox.remember("ann", [path]);
+  rmSync(path);
+  expect(await run("work_spawn", ann, { command: "x", files: ["table.csv"] })).toContain(
+    "table.csv is not there any more. Please send it again.",
+  );
+  expect(double.children).toEqual([]);
 });

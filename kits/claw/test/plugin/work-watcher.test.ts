@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test, vi } from "vitest";
 import { ann, plugin } from "./plugin-fixture.ts";
 
@@ -27,6 +27,24 @@ test("progress is one message that is edited, the end another with the link, onc
   expect(store.running()).toEqual([]);
   await awake.settled();
   expect(double.leases.size).toBe(0);
+});
+
+test("a bot that dies before it has noted what it told tells it again, and the chat sees it once", async () => {
+  const { double, chat, config, boot } = await plugin();
+  const first = boot();
+  await first.run("work_spawn", ann, { task: "build a site" });
+  const before = readFileSync(config.state_file, "utf8");
+  double.log("work-1", progress("starting the agent"));
+  await vi.waitFor(() => expect(chat.texts).toHaveLength(1));
+  double.log("work-1", done);
+  await first.watcher.idle();
+  const seen = chat.texts;
+  writeFileSync(config.state_file, before);
+  const second = boot();
+  for (const work of second.store.running()) second.watcher.watch(work);
+  await second.watcher.idle();
+  expect(second.store.ofSession("ann")).toMatchObject([{ phase: "done" }]);
+  expect(chat.texts).toEqual(seen);
 });
 
 test("work that has nothing to look at has no link", async () => {

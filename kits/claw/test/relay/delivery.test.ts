@@ -112,6 +112,45 @@ test("gives an update up that the bot refuses again and again, and goes on with 
   expect(lines.join()).toContain("update 1 given up");
 });
 
+test("an update that the bot breaks on, while it takes the one behind it, is given up, and the order of the rest is kept", async () => {
+  const { queue, delivery } = open();
+  bot.answer = (update) => (update.update_id === 1 ? 500 : "durable");
+  queue.receive([message(1, 1), message(2, 1), message(3, 1)], 4);
+  delivery.wake();
+  await bot.until(() => bot.accepted.length === 2);
+  expect(bot.accepted.map(textOf)).toEqual(["m2", "m3"]);
+  expect(bot.attempts.filter((update) => update.update_id === 1)).toHaveLength(9);
+  expect(lines.join()).toContain("update 1 given up after 9 tries: the bot answered 500");
+});
+
+test("or while it takes what others write", async () => {
+  const { queue, delivery } = open();
+  bot.answer = (update) => (update.update_id === 1 ? 500 : "durable");
+  queue.receive([message(1, 1)], 2);
+  delivery.wake();
+  await bot.until(() => bot.attempts.length > 0);
+  queue.receive([message(2, 2)], 3);
+  delivery.wake();
+  await bot.until(() => bot.attempts.filter((update) => update.update_id === 1).length === 8);
+  await expect.poll(() => queue.pending).toBe(0);
+});
+
+test("a bot that breaks on all of them has not refused any", async () => {
+  const { queue, delivery } = open();
+  let isBroken = true;
+  bot.answer = (update, attempt) => {
+    isBroken = isBroken && !(update.update_id === 1 && attempt > 11);
+    return isBroken ? 500 : "durable";
+  };
+  queue.receive([message(1, 1), message(2, 1), message(3, 2)], 4);
+  delivery.wake();
+  await bot.until(() => bot.attempts.filter((update) => update.update_id === 1).length > 10);
+  expect(queue.pending).toBe(3);
+  await bot.until(() => bot.accepted.length === 3);
+  expect(bot.accepted.map(textOf).toSorted()).toEqual(["m1", "m2", "m3"]);
+  expect(bot.accepted.map(textOf).filter((text) => text !== "m3")).toEqual(["m1", "m2"]);
+});
+
 test("what was not accepted is still there after a restart, what was is not", async () => {
   const first = open();
   bot.answer = (update) => (update.update_id === 1 ? "durable" : 500);

@@ -49,6 +49,14 @@ test("refuses what Telegram refuses, in Telegram's words", async () => {
   expect((await page.snapshot()).messages).toHaveLength(1);
 });
 
+test("a message with a name is said once", async () => {
+  const named = { "x-claw-send-id": "6f1c2a4e-aaaa-bbbb-cccc-0123456789ab", "content-type": "application/json" };
+  const headers = { ...named, "x-aegis-relay-key": relayKey };
+  const first = await fixture.api("sendMessage", { chat_id: 42, text: "same" }, headers);
+  expect(await fixture.api("sendMessage", { chat_id: 42, text: "same" }, headers)).toEqual(first);
+  expect((await page.snapshot()).messages.map(({ id }) => id)).toEqual([idOf(first)]);
+});
+
 test("buttons come back to the bot when they are pressed, and only those that are there", async () => {
   const keyboard = [
     [

@@ -69,6 +69,31 @@ test("what is said twice on purpose is sent twice", async () => {
   expect(texts()).toEqual(Array.from({ length: 4 }, () => "hello"));
 });
 
+const named = { "x-aegis-relay-key": relayKey, "x-claw-send-id": "6f1c2a4e-aaaa-bbbb-cccc-0123456789ab" };
+
+test("a call with a name is done once, heard or not, and after a restart of the relay too", async () => {
+  const headers = { ...named, "content-type": "application/json" };
+  const both = await Promise.all([
+    fixture.api("sendMessage", hello, headers),
+    fixture.api("sendMessage", hello, headers),
+  ]);
+  await fixture.relay?.close();
+  await start();
+  for (const answer of [...both, await fixture.api("sendMessage", hello, headers)])
+    expect(answer).toMatchObject({ ok: true, result: { message_id: telegram.messages[0]?.id } });
+  expect(texts()).toEqual(["hello"]);
+  const other = { ...headers, "x-claw-send-id": "6f1c2a4e-aaaa-bbbb-cccc-0123456789ac" };
+  await fixture.api("sendMessage", hello, other);
+  expect(texts()).toEqual(["hello", "hello"]);
+});
+
+test("a name that is none changes nothing", async () => {
+  const headers = { ...named, "content-type": "application/json", "x-claw-send-id": "x" };
+  await fixture.api("sendMessage", hello, headers);
+  await fixture.api("sendMessage", hello, headers);
+  expect(texts()).toEqual(["hello", "hello"]);
+});
+
 test("a client that ends its connection after each answer is not taken for one that was cut off", async () => {
   const headers = { "x-aegis-relay-key": relayKey, "content-type": "application/json", connection: "close" };
   await fixture.api("sendMessage", hello, headers);

@@ -62,6 +62,39 @@ test("waits as long as Telegram asks for", async () => {
   expect(fixture.lines.join("\n")).toContain("getUpdates: 429 Too Many Requests");
 });
 
+test("a network that is gone for long is told once, and what was written meanwhile arrives in order", async () => {
+  await fixture.start({ ...upstream(), retryMs: { first: 10, longest: 50 } });
+  await telegram.waitForCall("getUpdates");
+  await telegram.offline();
+  telegram.say("one");
+  await expect.poll(() => fixture.notices).toHaveLength(1);
+  telegram.say("two");
+  await telegram.online();
+  await fixture.bot.until(() => fixture.bot.accepted.length === 2);
+  expect(fixture.bot.accepted.map(textOf)).toEqual(["one", "two"]);
+  expect(fixture.notices).toEqual([expect.stringContaining("cannot be reached"), "Telegram: all is well again"]);
+});
+
+test("updates that are huge, empty or not what they should be hold up none behind them", async () => {
+  await fixture.start(upstream());
+  const odd = [
+    { message: null },
+    { message: [] },
+    { message: "text" },
+    {},
+    { message: { chat: { id: "42" }, text: 7 } },
+    { some_new_kind: { chat: { id: 42 }, deep: JSON.parse(`${"[".repeat(2000)}${"]".repeat(2000)}`) as unknown } },
+    { message: { chat: { id: 42 }, text: "x".repeat(3_000_000) } },
+    { message: { chat: { id: 42 }, text: "\ud800 \u0000" } },
+  ];
+  for (const update of odd) telegram.inject(update);
+  const last = telegram.say("after them");
+  await fixture.bot.until(() => fixture.bot.accepted.length === odd.length + 1);
+  await telegram.waitUntilConfirmed(last);
+  expect(fixture.bot.accepted).toContainEqual(expect.objectContaining(odd[6] ?? {}));
+  expect(fixture.bot.accepted.map(textOf)).toContain("after them");
+});
+
 test("a webhook that somebody else registered is removed", async () => {
   telegram.setForeignWebhook("https://elsewhere.invalid/hook");
   await fixture.start(upstream());

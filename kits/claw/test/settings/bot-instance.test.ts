@@ -77,7 +77,7 @@ test("who may talk to the bot", () => {
 });
 
 test("children get the model and their own workspaces only", () => {
-  expect(made({}).create.capabilities).toMatchObject({
+  expect(made({ CLAW_OWN_TOOLS: "off" }).create.capabilities).toMatchObject({
     spawn: true,
     spawn_depth: 1,
     allowed_bindings: ["llm"],
@@ -86,16 +86,17 @@ test("children get the model and their own workspaces only", () => {
     max_memory_mb: 4096,
   });
   expect(made({}).create.capabilities).not.toHaveProperty("allowed_secrets");
-  expect(made({ CLAW_OWN_TOOLS: "sandbox" }).create.capabilities).toMatchObject({
+  expect(made({}).create.capabilities).toMatchObject({
+    spawn_depth: 1,
+    allowed_bindings: ["llm"],
     allowed_workspaces: ["work-*", "sandbox-*"],
     max_children: 16,
     tree: { memory_mb: 8 * 4096 + 8 * 512 },
   });
 });
 
-test("it is asked before a pause, and told of the resume", () => {
-  const hook = (what: string) => ({ command: ["node", "/opt/claw/pause.mjs", what] });
-  expect(made({}).create.pause_hook).toMatchObject({ ...hook("ask"), resume: hook("resumed") });
+test("it is asked before a pause, and goes on by itself after it", () => {
+  expect(made({}).create.pause_hook).toEqual({ command: ["node", "/opt/claw/pause.mjs"], timeout_s: 20 });
 });
 
 test("a bot that dies is started again: it may have messages that nobody else has", () => {

@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { lastError } from "../../src/status/last-error.ts";
 import { status } from "../../src/status/status.ts";
+import { botInstance } from "../../src/bot-instance.ts";
+import { loadSettings } from "../../src/settings.ts";
 import { UpLock } from "../../src/up-lock.ts";
+import { openUpState, saveUpState } from "../../src/up-state.ts";
 import { startDoubles, TOKEN } from "./doubles.ts";
 
 let daemon: FakeDaemon;
@@ -22,6 +25,9 @@ beforeEach(async () => {
   daemon.routes["GET /v1/instances/claw-bot"] = () => ({ body: bot });
   daemon.routes["GET /v1/instances/inst-1/logs"] = () => ({
     write: (response) => void response.end(log.map((line) => `${JSON.stringify(line)}\n`).join("")),
+  });
+  daemon.routes["GET /v1/instances"] = () => ({
+    body: [{ handle: "sandbox-telegram-direct-42-1a2b3c4d" }, { handle: "work-1" }],
   });
   mkdirSync(join(daemon.home, "claw"));
 });
@@ -50,7 +56,7 @@ test("five lines when all is well, and exit code 0", async () => {
   const { code, lines: five } = await lines(real());
   expect(five).toEqual([
     expect.stringMatching(/^ok {3}aegisd {2}runs, pid 42$/),
-    expect.stringMatching(/^ok {3}bot .*wakes on a message/),
+    expect.stringMatching(/^ok {3}bot .*wakes on a message; its own tools have 1 sandbox$/),
     expect.stringMatching(/^ok {3}chat .*@lobster_bot, messages come by relay/),
     expect.stringMatching(/^ok {3}model .*m, 127\.0\.0\.1:\d+ answers/),
     expect.stringMatching(/^ok {3}errors .*none of late/),
@@ -68,9 +74,45 @@ test("each thing that is broken says what to do", async () => {
   expect(found.lines[3]).toMatch(/BAD {2}model .*cannot be reached \(ECONNREFUSED\)/);
 });
 
+test("a bot without own tools says so", async () => {
+  expect((await lines({ ...real(), CLAW_OWN_TOOLS: "off" })).lines[1]).toMatch(/; no tools of its own$/);
+  await expect(lines({ ...real(), CLAW_OWN_TOOLS: "gateway" })).rejects.toThrow("must be one of sandbox, off");
+});
+
 test("a kit that does not run", async () => {
   const { lines: five } = await lines(real());
   expect(five[2]).toMatch(/BAD .*messages wait there {2}-> {2}aegis kit up claw/);
+});
+
+/** The kit was up, with a bot of these settings. */
+async function wasUp(env: Record<string, string>): Promise<void> {
+  const folder = join(daemon.home, "claw");
+  const state = await openUpState(folder);
+  const { create } = botInstance(loadSettings(env), {
+    image: "claw",
+    workspace: "claw-bot",
+    openclaw: "2026.9.6",
+    botApiUrl: "http://127.0.0.1:1",
+    webhookSecret: "hook",
+    relayKey: "r",
+    demoModelUrl: `http://127.0.0.1:${state.modelPort}`,
+  });
+  saveUpState(folder, Object.assign(state, { bot: create }));
+}
+
+test("the model is the one that the bot was started with, whoever asks", async () => {
+  await wasUp({ OPENAI_BASE_URL: `${url}/v1`, OPENAI_MODEL: "of-the-bot" });
+  expect((await lines()).lines[3]).toMatch(/the offline demo/);
+  running();
+  expect((await lines()).lines[3]).toMatch(/^ok {3}model {3}of-the-bot, 127\.0\.0\.1:\d+ answers$/);
+  await wasUp({});
+  expect((await lines(real())).lines[3]).toMatch(/the offline demo/);
+});
+
+test("a bot that is there is told from none where aegisd does not run", async () => {
+  await wasUp({});
+  daemon.routes["GET /v1/status"] = () => ({ status: 503, body: { error: "no", code: "unavailable" } });
+  expect((await lines()).lines[1]).toMatch(/BAD {2}bot {5}is down, as aegisd does not run/);
 });
 
 test("nothing there at all: five lines too", async () => {

@@ -23,13 +23,19 @@ let change: Change;
 /** what the bot does once it runs with the new spec */
 let comesUp: boolean;
 let specs: unknown[];
+/** it is found down, to be started again at these times, before it comes up */
+let restarts: string[];
 
 beforeEach(async () => {
   const folder = mkdtempSync(join(tmpdir(), "generation-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   specs = [];
   comesUp = true;
-  const bot = () => ({ body: { id: "inst-1", handle: "claw-bot", state: comesUp ? "running" : "failed" } });
+  restarts = [];
+  const down = () => ({ state: "stopped", restart_at: restarts.shift() ?? null });
+  const bot = () => ({
+    body: { id: "inst-1", handle: "claw-bot", ...(comesUp && restarts.length === 0 ? { state: "running" } : down()) },
+  });
   daemon = await FakeDaemon.start({
     "GET /v1/instances/inst-1": bot,
     "PUT /v1/instances/inst-1": ({ body }) => {
@@ -63,6 +69,12 @@ test("the bot gets the image and the workspace, and what it had is kept for the 
   expect(specs).toEqual([expect.objectContaining({ image_ref: "aegis/claw:2", workspace: "claw-bot-2" })]);
   expect(lastUpState(change.folder)).toMatchObject({ generation: NEXT.generation, previous: before });
   expect(otherWorkspace(change.state)).toBe("claw-bot");
+});
+
+test("a bot whose first start fails, as OpenClaw's does on a busy machine, is waited for", async () => {
+  restarts = Array.from({ length: 3 }, () => new Date().toISOString());
+  await switchGeneration(change, NEXT, change.state.generation);
+  expect(lastUpState(change.folder)).toMatchObject({ generation: NEXT.generation });
 });
 
 test("a bot that does not come up gets back what it had, with the end of its log as the reason", async () => {

@@ -1,6 +1,8 @@
 import { AegisError } from "@aegis/protocol/errors";
+import type { DaemonStatus } from "@aegis/protocol/status";
 import type { Cli } from "../cli.ts";
 import type { Register } from "../command-table.ts";
+import { checkDriver } from "../doctor/driver.ts";
 import { good, weak, type Finding } from "../doctor/finding.ts";
 import { checkKernel } from "../doctor/kernel.ts";
 import { checkMachine } from "../doctor/machine.ts";
@@ -9,24 +11,23 @@ import { table } from "../render/table.ts";
 
 export const register: Register = (command, cli) => {
   command.action(async () => {
-    const findings = [
-      ...checkMachine(cli.home, cli.context.env),
-      ...(await checkTools()),
-      ...checkKernel(),
-      await checkDaemon(cli),
-    ];
+    const { env } = cli.context;
+    const { daemon, status } = await checkDaemon(cli);
+    const driver = await checkDriver(status, env);
+    const findings = [...checkMachine(cli.home, env), ...(await checkTools()), ...checkKernel(), ...driver, daemon];
     cli.exitCode = findings.some(({ verdict }) => verdict === "missing") ? 1 : 0;
     cli.answer(findings, () => findingsText(cli, findings));
   });
 };
 
-async function checkDaemon(cli: Cli): Promise<Finding> {
+async function checkDaemon(cli: Cli): Promise<{ daemon: Finding; status: DaemonStatus | null }> {
   try {
-    const { pid, version } = await cli.client.status();
-    return good("aegisd", `running, pid ${pid}, version ${version}`);
+    const status = await cli.client.status();
+    return { status, daemon: good("aegisd", `running, pid ${status.pid}, version ${status.version}`) };
   } catch (error) {
     if (!(error instanceof AegisError)) throw error;
-    return weak("aegisd", error.code === "unavailable" ? "not running" : error.message, "aegis up");
+    const found = error.code === "unavailable" ? "not running" : error.message;
+    return { status: null, daemon: weak("aegisd", found, "aegis up") };
   }
 }
 

@@ -1,4 +1,4 @@
-import { MAX_LEASE_MS } from "@aegis/protocol/instance";
+import { MAX_LEASE_MS } from "@aegis/protocol/lease";
 import { InvalidArgumentError } from "commander";
 import type { Register } from "../command-table.ts";
 import { finiteDuration } from "../options/duration.ts";

@@ -1,4 +1,4 @@
-import type { LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
 import type { Cli } from "../cli.ts";
 import type { Register } from "../command-table.ts";
 import { wholeNumber } from "../options/counts.ts";

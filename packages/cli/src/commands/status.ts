@@ -1,4 +1,4 @@
-import type { DaemonStatus } from "@aegis/protocol/instance";
+import type { DaemonStatus } from "@aegis/protocol/status";
 import type { Register } from "../command-table.ts";
 import { diskText } from "../render/disk-text.ts";
 import { humanDuration } from "../render/human-time.ts";

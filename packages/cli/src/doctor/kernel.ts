@@ -5,7 +5,7 @@ import { checkSwap } from "./swap.ts";
 const NEEDED_CONTROLLERS = ["memory", "cpu", "freezer"];
 
 /** What the kernel has to offer for isolation, limits and pauses. */
-export const checkKernel = (): Finding[] => [cgroups(), userNamespaces(), overlay(), loopDevices(), checkSwap(), kvm()];
+export const checkKernel = (): Finding[] => [cgroups(), userNamespaces(), overlay(), loopDevices(), checkSwap()];
 
 function cgroups(): Finding {
   const unified = read("/sys/fs/cgroup/cgroup.controllers");
@@ -45,11 +45,6 @@ function loopDevices(): Finding {
     "none: instances run without a disk limit",
     "modprobe loop, or allow them to this machine",
   );
-}
-
-function kvm(): Finding {
-  const found = existsSync("/dev/kvm") ? "/dev/kvm is there, which does not say that guests boot on it" : "no /dev/kvm";
-  return good("KVM", `${found}; not needed, instances are containers`);
 }
 
 function read(path: string): string | null {

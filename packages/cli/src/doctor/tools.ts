@@ -1,8 +1,5 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { good, missing, weak, type Finding } from "./finding.ts";
-
-const run = promisify(execFile);
+import { versionOf } from "./program-version.ts";
 
 interface Tool {
   command: string;
@@ -44,17 +41,4 @@ async function checkTool(tool: Tool): Promise<Finding> {
   if (version !== null) return good(tool.command, version);
   const fix = `apt install ${tool.package}`;
   return tool.loses === undefined ? missing(tool.command, "not found", fix) : weak(tool.command, tool.loses, fix);
-}
-
-/** The first line that a program says of itself; null when it cannot be run. */
-async function versionOf(command: string, args: string[]): Promise<string | null> {
-  try {
-    // as root through sudo, and as a plain user whose PATH lacks the sbin folders
-    const env = { ...process.env, PATH: `${process.env["PATH"]}:/usr/local/sbin:/usr/sbin:/sbin` };
-    const { stdout, stderr } = await run(command, args, { env });
-    return (stdout || stderr).split("\n")[0]?.trim() ?? "";
-  } catch (error) {
-    if (error instanceof Error) return null;
-    throw error;
-  }
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Capabilities } from "@aegis/protocol/capability";
 import { InvalidArgumentError } from "commander";
+import { messageOf } from "@aegis/protocol/errors";
 
 /** A grant as JSON, or `@file` with it. The daemon checks what is in it. */
 export function grant(text: string): Capabilities {
@@ -9,7 +10,7 @@ export function grant(text: string): Capabilities {
     const value: unknown = JSON.parse(json);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
   } catch (error) {
-    throw new InvalidArgumentError(`is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new InvalidArgumentError(`is no JSON: ${messageOf(error)}`);
   }
   throw new InvalidArgumentError('must be an object, as in {"spawn": true, "spawn_depth": 1, ...}');
 }
@@ -18,6 +19,6 @@ function read(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new InvalidArgumentError(`cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new InvalidArgumentError(`cannot be read: ${messageOf(error)}`);
   }
 }

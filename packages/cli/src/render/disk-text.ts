@@ -1,4 +1,4 @@
-import type { DiskStatus } from "@aegis/protocol/instance";
+import type { DiskStatus } from "@aegis/protocol/status";
 import { humanSize } from "./human-size.ts";
 
 /** `12 GB free, 3.4 GB used of a budget of 10 GB`. */

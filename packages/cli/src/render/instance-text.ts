@@ -1,4 +1,5 @@
-import type { InstanceStats, InstanceView, Lease } from "@aegis/protocol/instance";
+import type { InstanceStats, InstanceView } from "@aegis/protocol/instance";
+import type { Lease } from "@aegis/protocol/lease";
 import type { NetworkPolicy } from "@aegis/protocol/network";
 import { bindingsText } from "./binding-text.ts";
 import { humanSize } from "./human-size.ts";

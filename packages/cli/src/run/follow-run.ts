@@ -1,5 +1,7 @@
-import type { CreateInstance, InstanceView, LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
+import type { CreateInstance, InstanceView } from "@aegis/protocol/instance";
 import { waitForInstance } from "@aegis/sdk/instance-watch";
+import { messageOf } from "@aegis/protocol/errors";
 import { noteOtherCommand } from "../boot-instance.ts";
 import type { Cli } from "../cli.ts";
 import type { AttachOptions } from "./attach-options.ts";
@@ -61,7 +63,7 @@ async function follow(cli: Cli, id: string, cursor: LogCursor, signal: AbortSign
     }
   } catch (error) {
     // whatever else ends the log also ends the wait for the instance, which says it better
-    if (!signal.aborted) cli.note(`the log broke off: ${error instanceof Error ? error.message : String(error)}`);
+    if (!signal.aborted) cli.note(`the log broke off: ${messageOf(error)}`);
   }
 }
 

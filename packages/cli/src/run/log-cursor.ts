@@ -1,4 +1,4 @@
-import type { LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
 
 /** Where in a log we are, so that reading again from there shows nothing twice: times alone do not tell lines apart. */
 export class LogCursor {

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { MAX_LINE_BYTES } from "@aegis/protocol/control";
 import type { StreamErrorCode, StreamHeader, StreamReply } from "@aegis/protocol/control";
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
 import type { ErrorCode } from "@aegis/protocol/errors";
 import { FirstLine } from "@aegis/protocol/first-line";
 import type { Machine } from "../core/driver.ts";
@@ -48,9 +48,15 @@ export async function openStream(
 async function sendHeader(stream: Duplex, header: StreamHeader, early?: () => Uint8Array): Promise<void> {
   const line = Buffer.from(`${JSON.stringify(header)}\n`);
   if (early === undefined) return void stream.write(line);
+  await sendEarly(stream, early, line);
+}
+
+/** @param head goes before it, in the same packet */
+export async function sendEarly(stream: Duplex, early: () => Uint8Array, head = new Uint8Array()): Promise<void> {
   // what comes in the same turn of the event loop goes along, which saves a round trip
   if (early().length === 0) await setImmediate();
-  stream.write(Buffer.concat([line, early()]));
+  const bytes = Buffer.concat([head, early()]);
+  if (bytes.length > 0) stream.write(bytes);
 }
 
 /** Takes the answer off the stream; bytes behind it go back, for whoever reads next. */
@@ -77,7 +83,7 @@ function readReply(stream: Duplex, signal?: AbortSignal): Promise<StreamReply> {
           resolve(reply);
         });
       } catch (error) {
-        fail(error instanceof Error ? error.message : String(error));
+        fail(messageOf(error));
       }
     };
     const onEnd = () => fail("the stream ended");

@@ -13,7 +13,7 @@ import type {
 import { StreamExecSession } from "./exec-session.ts";
 import { harnessState, shutdownExit, startedProcess } from "./harness-claims.ts";
 import { dispatchNotification } from "./notifications.ts";
-import { openStream, toAegisError } from "./open-stream.ts";
+import { openStream, sendEarly, toAegisError } from "./open-stream.ts";
 import { requestOver } from "./port-request.ts";
 import { ReverseStreams } from "./reverse-streams.ts";
 import { RpcChannel } from "./rpc-channel.ts";
@@ -47,16 +47,27 @@ export class StreamHarness implements Harness {
   }
 
   async openPort(machine: Machine, port: number, knock: Knock = {}): Promise<Duplex | null> {
-    const opened = await openStream(machine, { kind: "port", port }, knock.signal, knock.early);
-    if (!("refused" in opened)) return opened.stream;
-    if (opened.refused.code === "connection_refused") return null;
-    throw toAegisError(opened.refused.code, opened.refused.error);
+    const direct = await machine.dialPort(port, knock.signal);
+    if (direct !== null) {
+      if (knock.early !== undefined) await sendEarly(direct, knock.early);
+      return direct;
+    }
+    return openGuestPort(machine, port, knock);
   }
 
   async request(machine: Machine, request: GuestRequest, signal: AbortSignal): Promise<GuestResponse | null> {
-    const stream = await this.openPort(machine, request.port, { signal });
+    // as the harness, which is on loopback: there a server may trust more than from elsewhere
+    const stream = await openGuestPort(machine, request.port, { signal });
     return stream === null ? null : requestOver(stream, request, signal);
   }
+}
+
+/** @returns null when nothing listens there */
+async function openGuestPort(machine: Machine, port: number, { signal, early }: Knock): Promise<Duplex | null> {
+  const opened = await openStream(machine, { kind: "port", port }, signal, early);
+  if (!("refused" in opened)) return opened.stream;
+  if (opened.refused.code === "connection_refused") return null;
+  throw toAegisError(opened.refused.code, opened.refused.error);
 }
 
 class StreamHarnessLink implements HarnessLink {

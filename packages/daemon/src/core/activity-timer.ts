@@ -1,3 +1,6 @@
+/** A time of a spec, in seconds, as a limit of {@link ActivityTimer}: null is never. */
+export const inMs = (seconds: number | null): number | null => (seconds === null ? null : seconds * 1000);
+
 /**
  * Tells when nothing has happened for a while. Touching is cheap: the timer is not re-armed, it looks at the time of
  * the last touch when it fires. While somebody holds it, it does not fire.

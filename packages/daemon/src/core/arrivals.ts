@@ -1,4 +1,4 @@
-import type { ActivityTimer } from "./activity-timer.ts";
+import { type ActivityTimer, inMs } from "./activity-timer.ts";
 import type { Ending } from "./ending.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import { type InstanceRecord, nothingAhead } from "./instance-record.ts";
@@ -18,8 +18,6 @@ export interface ArrivalsDeps {
   isRemoved: () => boolean;
 }
 
-const seconds = (value: number | null): number | null => (value === null ? null : value * 1000);
-
 /** What is written down of one instance when it has come to a state, and what that sets going. */
 export class Arrivals {
   readonly #deps: ArrivalsDeps;
@@ -30,15 +28,17 @@ export class Arrivals {
     this.#journal = deps.journal;
   }
 
-  running(reason: string, since?: number): void {
-    this.#journal.transition({ state: "running", wanted: "running", pausedAt: null }, reason);
-    this.#deps.activity.start(seconds(this.#record.spec.pause_after_idle_s), since);
+  /** @param since it counts as idle, in ms since the epoch; written down, so that the next daemon counts no boot and no pause */
+  running(reason: string, since = Date.now()): void {
+    const lastActiveAt = new Date(since).toISOString();
+    this.#journal.transition({ state: "running", wanted: "running", pausedAt: null, lastActiveAt }, reason);
+    this.#deps.activity.start(inMs(this.#record.spec.pause_after_idle_s), since);
     this.#deps.onUp();
   }
 
   paused(reason: string, pausedAt: string, lastActiveAt: string): void {
     this.#journal.transition({ state: "paused", wanted: "paused", lastActiveAt, pausedAt }, reason);
-    this.#deps.activity.start(seconds(this.#record.spec.stop_after_paused_s), Date.parse(pausedAt));
+    this.#deps.activity.start(inMs(this.#record.spec.stop_after_paused_s), Date.parse(pausedAt));
   }
 
   hibernated(reason: string): void {

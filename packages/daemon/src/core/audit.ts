@@ -1,5 +1,5 @@
 import type { AuditAction, AuditActor, AuditDecision, AuditEntry, AuditVerdict } from "@aegis/protocol/audit";
-import type { AuditHealth } from "@aegis/protocol/instance";
+import type { AuditHealth } from "@aegis/protocol/status";
 import type { Instance } from "./instance.ts";
 
 export type AuditRecord = Omit<AuditEntry, "seq" | "ts">;

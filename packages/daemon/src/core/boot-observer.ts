@@ -1,4 +1,4 @@
-import type { HarnessNotifications, ProcessExit } from "@aegis/protocol/control";
+import type { ActivityReport, HarnessNotifications, ProcessExit } from "@aegis/protocol/control";
 import { instanceActor } from "./audit.ts";
 import type { Audit } from "./audit.ts";
 import { AegisError } from "@aegis/protocol/errors";
@@ -18,7 +18,9 @@ export interface BootObserverParts {
   warn: (message: string) => void;
   /** a process inside opened a stream, and its token was good */
   onStream: (request: HarnessNotifications["stream.open"], reverse: ReverseStream) => Promise<void>;
-  onHeartbeat: () => void;
+  onHeartbeat: (report: ActivityReport) => void;
+  /** whether the harness can know a token of this boot already; one that was taken up from disk has an older one at first */
+  isTokenKnown: () => boolean;
   onTokenRefused: () => void;
   onProcessExited: (exit: ProcessExit) => void;
   onLogSaved: (seq: number) => void;
@@ -37,8 +39,11 @@ export function bootObserver(parts: BootObserverParts): HarnessObserver {
     acknowledge: parts.onLogSaved,
   });
   const onStreamOpened = async (request: HarnessNotifications["stream.open"], reverse: ReverseStream) => {
+    const isTokenKnown = parts.isTokenKnown(); // when it came: its answer to the new token comes behind
     const current = boot === journal.seen.boot && (await tokens.verify(request.token, id, boot));
     if (!current) {
+      // it says so again once it has its token
+      if (!isTokenKnown) return;
       const reason = "the capability token is not that of this boot";
       const actor = instanceActor({ ...journal.record, boot });
       parts.audit.record({ actor, action: "channel.open", target: id, decision: "refused", reason });

@@ -79,7 +79,7 @@ export async function makeMachine(
       instanceId: record.id,
       boot,
       hostname: record.handle,
-      image: { digest: image.digest },
+      image: { digest: image.digest, derived: image.derived },
       rootfs: image.rootfs,
       user: image.config.user,
       memoryMb: record.spec.memory_mb,

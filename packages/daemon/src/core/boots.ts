@@ -1,7 +1,8 @@
-import { AegisError, shellExitCode } from "@aegis/protocol/errors";
+import { AegisError, shellExitCode, messageOf } from "@aegis/protocol/errors";
 import type { Arrivals } from "./arrivals.ts";
 import { bootInstance } from "./boot.ts";
 import type { BootRequest, Booted } from "./boot.ts";
+import type { BootSession } from "./boot-session.ts";
 import type { CurrentBoot } from "./current-boot.ts";
 import type { Machine } from "./driver.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
@@ -24,6 +25,12 @@ export interface BootsDeps extends LifecycleDeps {
   disposal: MachineDisposal;
   /** nothing of what was hibernated will be taken up */
   endAsleep: () => Promise<void>;
+}
+
+interface GenerationParts {
+  token: TokenKeeper;
+  /** from here on the machine is the instance's, although its harness may not answer yet */
+  begin: (machine: Machine) => void;
 }
 
 /** Hands over the control stream to a workload that runs. */
@@ -53,7 +60,7 @@ export class Boots {
     if (state !== "starting") this.#journal.transition({ state: "starting", wanted: "running" }, reason);
     try {
       if (snapshot && (await this.#takeUp(reason))) return;
-      await this.#generation(reason, freshBoot, null, async (request, use, token) => {
+      await this.#generation(reason, freshBoot, null, async (request, use, { token }) => {
         await use(await bootInstance(this.#deps, request, await token.first()));
       });
     } catch (error) {
@@ -80,10 +87,15 @@ export class Boots {
     await this.#deps.logs.flush(this.#record.id);
     const logged = await this.#deps.current.logged();
     try {
-      await this.#generation(reason, { ...takenUpBoot, beganAs: logged.boot }, logged, async (request, use) => {
-        await takeUpInstance(this.#deps, request, use);
-        this.#journal.note({ snapshot: false });
-      });
+      await this.#generation(
+        reason,
+        { ...takenUpBoot, beganAs: logged.boot },
+        logged,
+        async (request, use, { begin }) => {
+          await takeUpInstance(this.#deps, request, use, begin);
+          this.#journal.note({ snapshot: false });
+        },
+      );
       return true;
     } catch (error) {
       if (!isUnusable(error) || this.#abort.signal.aborted) throw error;
@@ -103,16 +115,17 @@ export class Boots {
     reason: string,
     forgotten: Partial<Observation>,
     logged: LogPosition | null,
-    how: (request: BootRequest, use: Use, token: TokenKeeper) => Promise<void>,
+    how: (request: BootRequest, use: Use, parts: GenerationParts) => Promise<void>,
   ): Promise<void> {
     const { arrivals, current, disposal, hostBoot, workspace } = this.#deps;
     const boot = this.#journal.seen.boot + 1;
     const pullLog = new PullLog((message) => this.#journal.progress(message));
-    const observer = current.observer(boot, logged ?? { boot, seq: 0 });
     const token = new TokenKeeper(this.#deps, this.#record, boot);
+    const observer = current.observer(boot, logged ?? { boot, seq: 0 }, token);
     let made: Machine | null = null;
+    const begin = (machine: Machine): BootSession => current.begin(machine, observer, token);
     const use: Use = async ({ machine, link }) => {
-      await current.begin(machine, observer, token).use(link);
+      await (current.session?.machine === machine ? current.session : begin(machine)).use(link);
       if (link.initial.state === "exited") observer.processExited(link.initial.exit);
     };
     try {
@@ -131,7 +144,7 @@ export class Boots {
         },
         signal: this.#abort.signal,
       };
-      await how(request, use, token);
+      await how(request, use, { token, begin });
       arrivals.running(reason);
     } catch (error) {
       await this.#abandon(made);
@@ -150,7 +163,7 @@ export class Boots {
   #bootFailed(error: unknown): void {
     const { arrivals } = this.#deps;
     const cancelled = this.#abort.signal.aborted;
-    const failure = cancelled ? null : error instanceof Error ? error.message : String(error);
+    const failure = cancelled ? null : messageOf(error);
     const reason = cancelled ? "the start was cancelled" : `boot failed: ${failure}`;
     this.#journal.say(reason);
     if (cancelled) return arrivals.stopped({ state: "stopped", failure }, reason);

@@ -1,4 +1,4 @@
-import type { ProcessExit } from "@aegis/protocol/control";
+import type { ActivityReport, ProcessExit } from "@aegis/protocol/control";
 import type { ActivityTimer } from "./activity-timer.ts";
 import { bootObserver } from "./boot-observer.ts";
 import { BootSession } from "./boot-session.ts";
@@ -15,7 +15,7 @@ import type { TokenKeeper } from "./token-keeper.ts";
 export interface CurrentBootDeps extends LifecycleDeps {
   journal: InstanceJournal;
   activity: ActivityTimer;
-  onHeartbeat: () => void;
+  onHeartbeat: (report: ActivityReport) => void;
   /** one boot has ended by itself, or its workload has */
   onEnd: (boot: number, outcome: (session: BootSession) => Promise<Ending>) => void;
 }
@@ -25,6 +25,7 @@ export class CurrentBoot {
   readonly #deps: CurrentBootDeps;
   readonly #journal: InstanceJournal;
   #session: BootSession | null = null;
+  readonly #onBegin = new Set<(session: BootSession) => void>();
 
   constructor(deps: CurrentBootDeps) {
     this.#deps = deps;
@@ -40,11 +41,18 @@ export class CurrentBoot {
     return active ? new Date(this.#deps.activity.lastTouch).toISOString() : this.#journal.seen.lastActiveAt;
   }
 
+  /** @param listener told of each boot once its ports can be dialled @returns has it told no more */
+  onBegin(listener: (session: BootSession) => void): () => void {
+    this.#onBegin.add(listener);
+    return () => this.#onBegin.delete(listener);
+  }
+
   /** @param observer made by {@link observer} for the same boot */
   begin(machine: Machine, observer: HarnessObserver, token: TokenKeeper): BootSession {
     const { harness, warn, onEnd } = this.#deps;
     this.#session = new BootSession({ machine, harness, observer, token, warn });
     void machine.exited.then((exit) => onEnd(machine.boot, async () => endOfMachine(exit, this.#journal)));
+    for (const tell of this.#onBegin) tell(this.#session);
     return this.#session;
   }
 
@@ -70,7 +78,7 @@ export class CurrentBoot {
   }
 
   /** @param log where its harness goes on to number the lines */
-  observer(boot: number, log: LogPosition): HarnessObserver {
+  observer(boot: number, log: LogPosition, token: TokenKeeper): HarnessObserver {
     const { logs, tokens, audit, warn, onStream, onHeartbeat } = this.#deps;
     return bootObserver({
       boot,
@@ -82,6 +90,7 @@ export class CurrentBoot {
       warn,
       onStream,
       onHeartbeat,
+      isTokenKnown: () => token.isHeld,
       onTokenRefused: () => this.#session?.lookAtToken(),
       onProcessExited: (exit) => this.#onProcessExited(boot, exit),
       onLogSaved: (seq) => {

@@ -1,5 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
-import type { DiskStatus } from "@aegis/protocol/instance";
+import type { DiskStatus } from "@aegis/protocol/status";
 import type { EventLog } from "./event-log.ts";
 
 const MB = 1024 * 1024;

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { DriverName, InstanceStats } from "@aegis/protocol/instance";
 import type { NetworkPolicy, NetworkProtocol } from "@aegis/protocol/network";
+import type { Image } from "./images.ts";
 import type { OpenWorkspace } from "./workspaces.ts";
 
 /** What a backend can do. What it cannot, it says here: it never pretends. */
@@ -23,8 +24,8 @@ export interface MachineSpec {
   /** generation of this boot; a machine of an older boot is never mistaken for this one */
   boot: number;
   hostname: string;
-  /** the image's manifest digest: same digest, same {@link rootfs} */
-  image: { digest: string };
+  /** the image's manifest digest: same digest, same {@link rootfs}; and where a backend keeps what it makes of the image */
+  image: Pick<Image, "digest" | "derived">;
   /** unpacked root file system of the image, shared and never written */
   rootfs: string;
   /** `uid[:gid]` or a name from the image's config; empty is root */
@@ -39,6 +40,12 @@ export interface MachineSpec {
   /** host folder that is mounted at /workspace, or null; the driver makes sure that what it mounts is the one meant */
   workspace: Pick<OpenWorkspace, "path" | "identity"> | null;
 }
+
+/** What machines are alike in that start from the same template. */
+export type WarmSpec = Pick<
+  MachineSpec,
+  "image" | "rootfs" | "user" | "memoryMb" | "diskMb" | "vcpus" | "readOnlyRoot"
+>;
 
 /** Why a machine ended, as far as the backend can tell. */
 export interface MachineExit {
@@ -66,6 +73,11 @@ export interface Machine {
   readonly exited: Promise<MachineExit>;
   /** Opens a fresh stream to the harness. Rejects with `guest_unreachable` when nobody listens any more. */
   dial(signal?: AbortSignal): Promise<Duplex>;
+  /**
+   * Opens a stream straight to a TCP port that is open on all addresses of the machine. Of a paused one it is there at once
+   * where the host's kernel takes it, or when the machine goes on, if that is soon. Null where the port is not open, or on loopback alone: that takes the harness.
+   */
+  dialPort(port: number, signal?: AbortSignal): Promise<Duplex | null>;
   /** Stops every process of the machine; idempotent. */
   pause(): Promise<void>;
   /** Undoes {@link pause}; idempotent. */
@@ -127,11 +139,24 @@ export interface Driver {
    * Takes up a machine where {@link Machine.hibernate} left it, as a new boot: `spec.boot` is a generation of its own. What
    * was written is used up, whatever comes of it; on failure or abort nothing else is left behind. The machine runs, with the
    * memory, processors and disk that it had: a `diskMb` that has grown counts from the next {@link create} on.
+   * @param onReachable told as soon as it runs as the one that it is from now on and its ports can be dialled, which may be
+   * long before its harness answers; when the rest fails, that machine is gone
    * @throws AegisError `snapshot_unusable` that says why; then only {@link create} helps
    */
-  restore?(spec: MachineSpec, key: Uint8Array, signal?: AbortSignal): Promise<Machine>;
+  restore?(
+    spec: MachineSpec,
+    key: Uint8Array,
+    signal?: AbortSignal,
+    onReachable?: (machine: Machine) => void,
+  ): Promise<Machine>;
   /** Throws away what {@link Machine.hibernate} wrote. Idempotent. */
   dropSnapshot?(instanceId: string): Promise<void>;
+  /**
+   * Makes later calls of {@link create} for new instances of the kind faster. Nothing of any instance is in what it makes.
+   * Idempotent. Absent where the backend has no means, or no need.
+   * @throws AegisError as {@link create}
+   */
+  warm?(spec: WarmSpec, signal: AbortSignal): Promise<void>;
   /** Machines that outlived the last daemon. What cannot be taken up again is removed and not returned. */
   adopt(): Promise<Machine[]>;
   /** Deletes the instance's writable disk, and what {@link Machine.hibernate} wrote. No machine of the instance may be alive. Idempotent. */

@@ -74,7 +74,10 @@ export interface Harness {
   connect(machine: Machine, observer: HarnessObserver, signal?: AbortSignal): Promise<HarnessLink>;
   /** @throws AegisError `command_not_found`, `invalid_path`, `user_not_available`, `guest_unreachable` */
   exec(machine: Machine, header: ExecHeader, signal?: AbortSignal): Promise<ExecSession>;
-  /** @returns null when nothing listens on the port inside: then nobody has got the early bytes */
+  /**
+   * Straight to the port where the machine has such a way and the port is open on all addresses, else through the harness.
+   * @returns null when nothing listens on the port inside: then nobody has got the early bytes
+   */
   openPort(machine: Machine, port: number, knock?: Knock): Promise<Duplex | null>;
   /** @returns null when nothing listens on the port inside */
   request(machine: Machine, request: GuestRequest, signal: AbortSignal): Promise<GuestResponse | null>;

@@ -1,4 +1,4 @@
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
 import type { ErrorCode } from "@aegis/protocol/errors";
 import type { Driver, Machine } from "./driver.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
@@ -52,7 +52,7 @@ export class Hibernation {
       return { done: true };
     } catch (error) {
       await this.drop();
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       const code = error instanceof AegisError ? error.code : "driver_failed";
       return { done: false, interrupted: signal.aborted, why, code };
     }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { ProcessExit } from "@aegis/protocol/control";
 import { FrameType } from "@aegis/protocol/exec-frame";
 import type { HookCall } from "@aegis/protocol/instance";
+import { messageOf } from "@aegis/protocol/errors";
 import type { Machine } from "./driver.ts";
 import type { Harness } from "./harness.ts";
 import type { WakeWords } from "./wake-request.ts";
@@ -38,7 +39,7 @@ export async function callHook(
   try {
     return await Promise.race([ask(harness, machine, call, token, deadline), late]);
   } catch (error) {
-    return { yes: false, reason: shorten(error instanceof Error ? error.message : String(error)) };
+    return { yes: false, reason: shorten(messageOf(error)) };
   } finally {
     deadline.removeEventListener("abort", onLate);
   }

@@ -1,4 +1,4 @@
-import type { ImageView, PullPhase } from "@aegis/protocol/instance";
+import type { ImageView, PullPhase } from "@aegis/protocol/image";
 
 /** The parts of an OCI image config that a boot needs. */
 export interface ImageConfig {
@@ -15,6 +15,8 @@ export interface ImageConfig {
 export interface Image extends ImageView {
   /** host folder, owned by the instances' user range, never written */
   rootfs: string;
+  /** host folder, not there at first, for what is made of the image: it goes with the image, and counts as a part of it */
+  derived: string;
   config: ImageConfig;
   /** digests by which registries know this very image, where they differ from its own */
   sourceDigests: string[];

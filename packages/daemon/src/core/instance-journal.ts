@@ -37,9 +37,8 @@ export class InstanceJournal {
   transition(patch: Partial<Observation>, reason: string): void {
     this.#atOnce(() => {
       this.note(patch);
-      const { id: instance_id, handle } = this.record;
       this.power.add({ state: this.#seen.state, reason });
-      this.#deps.events.emit({ type: "instance.state", instance_id, handle, state: this.#seen.state, reason });
+      this.#deps.events.emit({ type: "instance.state", ...this.#names, state: this.#seen.state, reason });
     });
   }
 
@@ -48,16 +47,19 @@ export class InstanceJournal {
     try {
       this.#deps.store.transaction(body);
     } catch (error) {
-      if (!this.#unsaved) this.#deps.warn(`the state of ${this.record.id} could not be saved: ${String(error)}`);
-      this.#unsaved = true;
+      this.#notSaved(error);
     }
+  }
+
+  #notSaved(error: unknown): void {
+    if (!this.#unsaved) this.#deps.warn(`the state of ${this.record.id} could not be saved: ${String(error)}`);
+    this.#unsaved = true;
   }
 
   /** The workload was asked before a pause and said no. */
   pausePostponed(reason: string): void {
-    const { id: instance_id, handle } = this.record;
     this.power.repeat("pause postponed: ", { state: this.#seen.state, reason });
-    this.#deps.events.emit({ type: "instance.pause_postponed", instance_id, handle, reason });
+    this.#deps.events.emit({ type: "instance.pause_postponed", ...this.#names, reason });
   }
 
   /** Changes what is wanted. @throws AegisError `disk_full`, and then nothing is changed */
@@ -65,8 +67,7 @@ export class InstanceJournal {
     const spec = { ...this.record.spec, ...patch };
     this.#deps.store.updateRecord({ ...this.record, spec });
     this.record.spec = spec;
-    const { id: instance_id, handle } = this.record;
-    this.#deps.events.emit({ type: "instance.updated", instance_id, handle, fields: Object.keys(patch) });
+    this.#deps.events.emit({ type: "instance.updated", ...this.#names, fields: Object.keys(patch) });
   }
 
   /**
@@ -79,8 +80,7 @@ export class InstanceJournal {
       this.#deps.store.updateObservation(this.record.id, this.#seen);
       this.#unsaved = false;
     } catch (error) {
-      if (!this.#unsaved) this.#deps.warn(`the state of ${this.record.id} could not be saved: ${String(error)}`);
-      this.#unsaved = true;
+      this.#notSaved(error);
     }
   }
 
@@ -108,29 +108,25 @@ export class InstanceJournal {
   }
 
   progress(message: string): void {
-    const { id: instance_id, handle } = this.record;
-    this.#deps.events.emit({ type: "instance.boot_progress", instance_id, handle, message });
+    this.#deps.events.emit({ type: "instance.boot_progress", ...this.#names, message });
   }
 
   reclaimed({ beforeBytes: before_bytes, afterBytes: after_bytes, tookMs: took_ms }: ReclaimedMemory): void {
-    const { id: instance_id, handle } = this.record;
-    this.#deps.events.emit({ type: "instance.memory", instance_id, handle, before_bytes, after_bytes, took_ms });
+    this.#deps.events.emit({ type: "instance.memory", ...this.#names, before_bytes, after_bytes, took_ms });
   }
 
   /** Puts another spec and grant in the place of what was wanted. @throws AegisError `disk_full`, and then nothing is changed */
   replace(spec: InstanceSpec, grant: Capabilities): void {
     this.#deps.store.updateRecord({ ...this.record, spec, grant });
     Object.assign(this.record, { spec, grant });
-    const { id: instance_id, handle } = this.record;
-    this.#deps.events.emit({ type: "instance.updated", instance_id, handle, fields: Object.keys(spec) });
+    this.#deps.events.emit({ type: "instance.updated", ...this.#names, fields: Object.keys(spec) });
   }
 
   /** @throws AegisError `disk_full`, and then nothing is changed */
   setGrant(grant: Capabilities): void {
     this.#deps.store.updateRecord({ ...this.record, grant });
     this.record.grant = grant;
-    const { id: instance_id, handle } = this.record;
-    this.#deps.events.emit({ type: "instance.updated", instance_id, handle, fields: ["capabilities"] });
+    this.#deps.events.emit({ type: "instance.updated", ...this.#names, fields: ["capabilities"] });
   }
 
   setEnabled(enabled: boolean): void {
@@ -142,6 +138,11 @@ export class InstanceJournal {
   setSecrets(secrets: string[]): void {
     this.record.spec.secrets = secrets;
     this.#deps.store.updateRecord(this.record);
+  }
+
+  /** as events name it */
+  get #names(): { instance_id: string; handle: string } {
+    return { instance_id: this.record.id, handle: this.record.handle };
   }
 
   /** A line of the instance's logs that comes from the daemon. */

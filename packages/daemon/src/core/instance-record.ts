@@ -1,7 +1,6 @@
 import type { Capabilities } from "@aegis/protocol/capability";
 import type { Binding } from "@aegis/protocol/binding";
 import type {
-  DriverName,
   EndpointProtocol,
   IdlePolicy,
   InstanceState,
@@ -42,7 +41,6 @@ export interface InstanceSpec {
   network: NetworkPolicy;
   bindings: StoredBinding[];
   kit: string | null;
-  driver: DriverName;
 }
 
 /** What the daemon wants of an instance. */

@@ -1,4 +1,11 @@
-import type { CreateInstance, ExposeRequest, HookCall, PauseHook, SpawnInstance } from "@aegis/protocol/instance";
+import type {
+  CreateInstance,
+  DriverName,
+  ExposeRequest,
+  HookCall,
+  PauseHook,
+  SpawnInstance,
+} from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
 import { checkedNetwork, OPEN_NETWORK } from "@aegis/protocol/network";
 import { checkedBindings } from "./checked-bindings.ts";
@@ -7,7 +14,7 @@ import type { InstanceSpec } from "./instance-record.ts";
 /** Settings of the daemon that fill in what a create body leaves out. */
 export interface SpecDefaults {
   imageRef: string;
-  driver: InstanceSpec["driver"];
+  driver: DriverName;
 }
 
 const DEFAULT_MEMORY_MB = 512;
@@ -18,6 +25,16 @@ const DEFAULT_STOP_AFTER_PAUSED_S = 300;
 
 /** `undefined` takes the default, `null` is meant. */
 const or = <T>(value: T | undefined, fallback: T): T => (value === undefined ? fallback : value);
+
+type Size = Pick<InstanceSpec, "memory_mb" | "vcpus" | "disk_mb" | "read_only_root">;
+
+/** What an instance may use of the host. */
+export const sizeOf = (body: { [field in keyof Size]?: Size[field] | undefined }): Size => ({
+  memory_mb: body.memory_mb ?? DEFAULT_MEMORY_MB,
+  vcpus: body.vcpus ?? DEFAULT_VCPUS,
+  disk_mb: body.disk_mb ?? DEFAULT_DISK_MB,
+  read_only_root: body.read_only_root ?? false,
+});
 
 /** @throws AegisError `invalid_request` without a command */
 export function toSpec(
@@ -31,15 +48,19 @@ export function toSpec(
       'A new instance needs a command, for example "command": ["node", "server.js"].',
     );
   }
+  if ("driver" in body && body.driver !== undefined && body.driver !== defaults.driver) {
+    throw new AegisError(
+      "invalid_request",
+      `The instances of this daemon are made by the ${defaults.driver} driver, not by ${body.driver}: AEGIS_DRIVER chooses it when the daemon starts.`,
+    );
+  }
   return {
     command: body.command,
     image_ref: body.image_ref ?? defaults.imageRef,
     env: body.env ?? {},
     secrets: body.secrets ?? [],
     workspace: body.workspace ?? null,
-    memory_mb: body.memory_mb ?? DEFAULT_MEMORY_MB,
-    vcpus: body.vcpus ?? DEFAULT_VCPUS,
-    disk_mb: body.disk_mb ?? DEFAULT_DISK_MB,
+    ...sizeOf(body),
     idle_policy: body.idle_policy ?? "default",
     pause_after_idle_s: or(body.pause_after_idle_s, DEFAULT_PAUSE_AFTER_IDLE_S),
     stop_after_paused_s: or(body.stop_after_paused_s, DEFAULT_STOP_AFTER_PAUSED_S),
@@ -48,11 +69,9 @@ export function toSpec(
     lifetime_s: body.lifetime_s ?? null,
     orphans: body.orphans ?? "stop",
     pause_hook: checkedHook(body.pause_hook ?? null),
-    read_only_root: body.read_only_root ?? false,
     network: checkedNetwork(body.network ?? OPEN_NETWORK),
     bindings: checkedBindings(bindings),
     kit: "kit" in body ? (body.kit ?? null) : null,
-    driver: defaults.driver,
   };
 }
 

@@ -1,8 +1,11 @@
-import type { Endpoint, InstanceStats, InstanceView, Lease } from "@aegis/protocol/instance";
+import type { DriverName, Endpoint, InstanceStats, InstanceView } from "@aegis/protocol/instance";
+import type { Lease } from "@aegis/protocol/lease";
 import type { InstanceRecord, Observation } from "./instance-record.ts";
 
 export interface ViewParts {
   record: InstanceRecord;
+  /** that of the daemon, which may have been another one when the instance was made */
+  driver: DriverName;
   observation: Observation;
   endpoints: Endpoint[];
   leases: Lease[];
@@ -44,7 +47,7 @@ export function toInstanceView(parts: ViewParts): InstanceView {
     disk_mb: spec.disk_mb,
     vcpus: spec.vcpus,
     network: spec.network,
-    driver: spec.driver,
+    driver: parts.driver,
     parent_id: record.parentId,
     capabilities: record.grant,
     created_at: record.createdAt,

@@ -1,24 +1,14 @@
 import type { Capabilities } from "@aegis/protocol/capability";
-import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { HarnessNotifications } from "@aegis/protocol/control";
-import type {
-  EndpointProtocol,
-  ExecRequest,
-  InstanceState,
-  InstanceStats,
-  InstanceView,
-  UpdateInstance,
-} from "@aegis/protocol/instance";
+import type { InstanceState, InstanceStats, InstanceView, UpdateInstance } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
 import type { BindingBook } from "./binding-book.ts";
-import { dialPort, either } from "./dial-port.ts";
-import type { Knock } from "./dial-port.ts";
+import { Connections } from "./connections.ts";
 import type { Machine } from "./driver.ts";
 import { clearRemains } from "./remains.ts";
 import { EndpointBook } from "./endpoint-book.ts";
 import type { EventLog } from "./event-log.ts";
-import type { ExecSession } from "./harness.ts";
 import type { Ingress } from "./ingress.ts";
 import { InstanceJournal } from "./instance-journal.ts";
 import { isExpected } from "./instance-record.ts";
@@ -28,7 +18,6 @@ import { toInstanceView } from "./instance-view.ts";
 import { LeaseBook } from "./lease-book.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import type { LifecycleDeps } from "./lifecycle-deps.ts";
-import { OpenConnection } from "./open-connection.ts";
 import { secretNames } from "./secret-env.ts";
 import type { Store, StoredInstance } from "./store.ts";
 import { STOP_GRACE_MS } from "./transitions.ts";
@@ -64,12 +53,10 @@ export interface InstanceDeps extends Omit<
 export class Instance {
   readonly leases: LeaseBook;
   readonly endpoints: EndpointBook;
+  readonly connections: Connections;
   readonly #deps: InstanceDeps;
   readonly #journal: InstanceJournal;
   readonly #life: Lifecycle;
-  #connections = 0;
-  /** what goes on in the machine for somebody outside, each by what ends it */
-  readonly #waiting = new Set<() => void>();
 
   constructor(stored: StoredInstance, deps: InstanceDeps) {
     this.#deps = deps;
@@ -77,9 +64,7 @@ export class Instance {
     this.#life = new Lifecycle(this.#journal, {
       ...deps,
       onBootOver: () => this.leases.releaseAllOf(this.id),
-      onStranded: () => {
-        for (const giveUp of this.#waiting) giveUp();
-      },
+      onStranded: () => this.connections.strand(),
       checkStart: () => deps.family.checkStart(this),
       workspace: () => this.workspace(),
       takesAlong: () => deps.family.takesAlong(this),
@@ -92,6 +77,7 @@ export class Instance {
       wake: (reason) => this.#life.wakePaused(reason),
     });
     this.endpoints = new EndpointBook(this.id, stored.endpoints, deps);
+    this.connections = new Connections(this.#life, deps.harness);
   }
 
   get id(): string {
@@ -130,10 +116,11 @@ export class Instance {
   view(): InstanceView {
     return toInstanceView({
       record: this.record,
+      driver: this.#deps.driver.name,
       observation: this.#journal.seen,
       endpoints: this.endpoints.list(),
       leases: this.leases.list(),
-      connections: this.#connections,
+      connections: this.connections.count,
       lastActiveAt: this.#life.lastActiveAt,
       expiresAt: this.#deps.family.expiryOf(this),
       secretKeys: [...secretNames(this.record.spec.secrets, this.#deps.secrets).keys()],
@@ -143,11 +130,14 @@ export class Instance {
 
   /** The view with what the kernel says of the machine right now. */
   async inspect(): Promise<InstanceView> {
+    // before anything is looked at: who follows the events from there on misses none that this does not show
+    const event_seq = this.#deps.events.newestSeq;
+    const stats = await this.stats();
     return {
       ...this.view(),
-      stats: await this.stats(),
+      stats,
       power_history: this.#journal.power.list(),
-      event_seq: this.#deps.events.newestSeq,
+      event_seq,
       bindings: this.#deps.bindings.views(this.record),
     };
   }
@@ -253,94 +243,6 @@ export class Instance {
     this.#journal.setGrant(grant);
   }
 
-  /** Counts as a connection until the returned function is called. */
-  hold(): () => void {
-    const release = this.#life.activity.hold();
-    this.#connections += 1;
-    let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      this.#connections -= 1;
-      release();
-    };
-  }
-
-  /**
-   * A stream to a port inside; wakes a paused instance and boots a stopped one. Counts as a connection until it closes.
-   * @throws AegisError `wrong_state` when disabled or failed, `guest_unreachable` when nothing listens there
-   */
-  async connect(port: number, signal?: AbortSignal): Promise<Duplex> {
-    return (await this.open(port, "tcp", { signal })).stream;
-  }
-
-  /** Like {@link connect}; over HTTP it keeps the instance awake only while something goes on. */
-  async open(port: number, protocol: EndpointProtocol, knock: Knock = {}): Promise<OpenConnection> {
-    const release = this.hold();
-    try {
-      const stream = await this.#life.reach(`connection to ${port}`, (session, gone) =>
-        dialPort(this.#deps.harness, session, port, either(knock, gone)),
-      );
-      const connection = new OpenConnection(stream, protocol, {
-        hold: () => this.#life.activity.hold(),
-        touch: () => this.#life.activity.touch(),
-        nudge: () => this.#life.nudge(),
-      });
-      this.#connections += 1;
-      const forget = this.#waits(() => stream.destroy());
-      stream.once("close", () => {
-        this.#connections -= 1;
-        forget();
-      });
-      return connection;
-    } finally {
-      release();
-    }
-  }
-
-  /**
-   * Runs a command beside the workload. Wakes a paused instance, waits for one that starts.
-   * @throws AegisError `wrong_state` when stopped, and what {@link Harness.exec} throws
-   */
-  async exec(request: ExecRequest, size = { cols: 80, rows: 24 }): Promise<RunningExec> {
-    if (this.state === "stopped" || this.state === "failed") throw this.#life.wrongState("run a command");
-    const release = this.hold();
-    try {
-      const execId = `exec-${randomUUID()}`;
-      const header = {
-        exec_id: execId,
-        command: request.command,
-        env: request.env ?? {},
-        cwd: request.cwd ?? null,
-        user: request.user ?? null,
-        tty: request.tty === true ? size : null,
-      };
-      const session = await this.#life.reach(
-        "exec",
-        ({ machine }, gone) => this.#deps.harness.exec(machine, header, gone),
-        false,
-      );
-      const forget = this.#waits(() => session.close());
-      return {
-        execId,
-        session,
-        release: () => {
-          forget();
-          release();
-        },
-      };
-    } catch (error) {
-      release();
-      throw error;
-    }
-  }
-
-  /** @param giveUp ends what goes on in the machine. @returns to be called when it has ended by itself */
-  #waits(giveUp: () => void): () => void {
-    this.#waiting.add(giveUp);
-    return () => void this.#waiting.delete(giveUp);
-  }
-
   /** After an exec was killed: notes when the kernel did it for want of memory. */
   checkMemory(): Promise<void> {
     return this.#life.checkMemory();
@@ -371,11 +273,4 @@ export class Instance {
   save(): void {
     this.#life.save();
   }
-}
-
-export interface RunningExec {
-  execId: string;
-  session: ExecSession;
-  /** to be called when the session is over: until then the instance is not idle */
-  release: () => void;
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type {
   CreateInstance,
   Endpoint,
@@ -9,6 +8,7 @@ import type {
 } from "@aegis/protocol/instance";
 import type { Capabilities } from "@aegis/protocol/capability";
 import { AegisError } from "@aegis/protocol/errors";
+import { Admission, handleTaken } from "./admission.ts";
 import { checkedGrant } from "./checked-grant.ts";
 import { Family } from "./family.ts";
 import { Grants } from "./grants.ts";
@@ -16,8 +16,6 @@ import { HouseRules } from "./house-rules.ts";
 import { claimsOf } from "./image-use.ts";
 import { Instance } from "./instance.ts";
 import type { InstanceDeps } from "./instance.ts";
-import { newObservation } from "./instance-record.ts";
-import type { InstanceRecord, InstanceSpec } from "./instance-record.ts";
 import { toExposes, toSpec } from "./instance-spec.ts";
 import type { SpecDefaults } from "./instance-spec.ts";
 import { checkSecrets } from "./secret-env.ts";
@@ -29,6 +27,7 @@ import { Spawning } from "./spawning.ts";
 import type { Rights } from "./spawning.ts";
 import type { StoredInstance } from "./store.ts";
 import { treeView } from "./tree-view.ts";
+import { unwatchedBoot } from "./unwatched-boot.ts";
 
 export type InstancesDeps = Omit<InstanceDeps, "family">;
 
@@ -45,7 +44,7 @@ const SAVE_MS = 2000;
 export class Instances {
   readonly #deps: InstancesDeps;
   readonly #defaults: SpecDefaults;
-  readonly #refuseWhenFull: () => void;
+  readonly #admission: Admission;
   readonly #byId = new Map<string, Instance>();
   readonly #family = new Family(this.#byId);
   readonly #orphans = new Orphans(this.#family);
@@ -58,7 +57,6 @@ export class Instances {
   constructor(deps: InstancesDeps, options: InstancesOptions) {
     this.#deps = deps;
     this.#defaults = options.defaults;
-    this.#refuseWhenFull = options.refuseWhenFull;
     const refusals = new RefusalLog(deps.events);
     this.#grants = new Grants(this.#family, refusals);
     this.#rules = new HouseRules({
@@ -66,6 +64,15 @@ export class Instances {
       orphans: this.#orphans,
       grants: this.#grants,
       warn: deps.warn,
+    });
+    this.#admission = new Admission({
+      ...deps,
+      refuseWhenFull: options.refuseWhenFull,
+      family: this.#family,
+      instances: this.#byId,
+      make: (stored) => this.#make(stored),
+      checkPorts: (instance, ports) => this.#spawning.checkPorts(instance, ports),
+      withdraw: (instance) => this.delete(instance),
     });
     this.#spawning = new Spawning({
       family: this.#family,
@@ -234,7 +241,7 @@ export class Instances {
     const spec = { ...wanted, disk_mb: Math.max(wanted.disk_mb, instance.record.spec.disk_mb) };
     const grant = checkedGrant(body.capabilities);
     const exposes = toExposes(body);
-    this.#checkWorkspace({ ...instance.record, spec });
+    this.#admission.checkWorkspace({ ...instance.record, spec });
     checkSecrets(spec, this.#deps.secrets);
     this.#grants.checkSpec(instance, spec, "replace");
     this.#grants.checkGrant(instance, grant, "replace");
@@ -280,77 +287,14 @@ export class Instances {
     return existing;
   }
 
-  /** @param reserve runs in the transaction that writes the row: when it throws, there is none */
-  async #add(
-    body: CreateInstance | SpawnInstance,
-    spec: InstanceSpec,
-    parent: Instance | null,
-    reserve: () => void,
-  ): Promise<Instance> {
-    if (body.handle !== undefined && this.peek(body.handle) !== undefined) throw handleTaken(body.handle);
-    this.#refuseWhenFull();
-    const exposes = toExposes(body);
-    checkSecrets(spec, this.#deps.secrets);
-    const record = this.#newRecord(body.handle, spec, checkedGrant(body.capabilities), parent);
-    this.#checkWorkspace(record);
-    const observation = newObservation(record.createdAt);
-    this.#deps.store.transaction(() => {
-      reserve();
-      this.#deps.store.insertInstance(record, observation);
-    });
-    const instance = this.#make({ record, observation, endpoints: [], leases: [], power: [] });
-    this.#byId.set(instance.id, instance);
-    this.#deps.events.emit({
-      type: "instance.created",
-      instance_id: record.id,
-      handle: record.handle,
-      parent_id: record.parentId,
-    });
-    // counted one by one: another process inside of it may already open some of its own
-    const check = parent === null ? undefined : (ports: number) => this.#spawning.checkPorts(instance, ports);
-    try {
-      for (const expose of exposes) await instance.endpoints.expose(expose, check);
-    } catch (error) {
-      await this.delete(instance);
-      throw error;
-    }
+  async #add(...wanted: Parameters<Admission["admit"]>): Promise<Instance> {
+    const instance = await this.#admission.admit(...wanted);
     this.#boot(instance, "created");
     return instance;
   }
 
-  /** Failures of a boot that nobody waits for are in the instance's state, events and logs. */
   #boot(instance: Instance, reason: string): void {
-    instance.start(reason).catch(this.#onBootError(instance));
-  }
-
-  #onBootError(instance: Instance): (error: unknown) => void {
-    return (error) => {
-      if (!(error instanceof AegisError))
-        this.#deps.warn(`boot of ${instance.id}: ${error instanceof Error ? error.stack : String(error)}`);
-    };
-  }
-
-  #newRecord(
-    handle: string | undefined,
-    spec: InstanceSpec,
-    grant: Capabilities,
-    parent: Instance | null,
-  ): InstanceRecord {
-    const suffix = randomBytes(6).toString("hex");
-    return {
-      id: `inst-${suffix}`,
-      handle: handle ?? `i-${suffix.slice(0, 8)}`,
-      parentId: parent?.id ?? null,
-      createdAt: new Date().toISOString(),
-      spec,
-      grant,
-      enabled: true,
-    };
-  }
-
-  #checkWorkspace(record: InstanceRecord): void {
-    const workspace = this.#family.workspaceOf({ record });
-    if (workspace !== null) this.#deps.workspaces.check(workspace);
+    instance.start(reason).catch(unwatchedBoot(instance.id, this.#deps.warn));
   }
 }
 
@@ -361,9 +305,3 @@ function rank(instance: Instance): number {
 
 const notFound = (idOrHandle: string) =>
   new AegisError("instance_not_found", `There is no instance ${idOrHandle}. See: aegis instance list`);
-
-const handleTaken = (handle: string) =>
-  new AegisError(
-    "handle_taken",
-    `${handle} exists and is not stopped. Choose another handle, or stop or delete that one.`,
-  );

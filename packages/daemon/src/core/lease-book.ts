@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { MAX_LEASE_MS } from "@aegis/protocol/instance";
-import type { AcquireLease, Lease } from "@aegis/protocol/instance";
+import { MAX_LEASE_MS } from "@aegis/protocol/lease";
+import type { AcquireLease, Lease } from "@aegis/protocol/lease";
 import { AegisError } from "@aegis/protocol/errors";
 import type { EventLog } from "./event-log.ts";
 import type { LeaseRecord } from "./instance-record.ts";

@@ -1,26 +1,23 @@
 import type { InstanceState } from "@aegis/protocol/instance";
 import { AegisError } from "@aegis/protocol/errors";
-import { ActivityTimer } from "./activity-timer.ts";
-import type { BootSession } from "./boot-session.ts";
+import { ActivityTimer, inMs } from "./activity-timer.ts";
 import type { Machine } from "./driver.ts";
 import { OUT_OF_MEMORY } from "./ending.ts";
+import { IngressTraffic } from "./ingress-traffic.ts";
 import type { InstanceJournal } from "./instance-journal.ts";
 import type { InstanceRecord } from "./instance-record.ts";
 import type { LifecycleDeps } from "./lifecycle-deps.ts";
 import { FallingAsleep } from "./falling-asleep.ts";
+import type { Wakefulness } from "./open-connection.ts";
 import { PauseConsent } from "./pause-consent.ts";
 import { RestartTimer } from "./restart-timer.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { STOP_GRACE_MS, Transitions } from "./transitions.ts";
-import { WakeRetry } from "./wake-retry.ts";
+import { unwatchedBoot } from "./unwatched-boot.ts";
 import { WakeTimer } from "./wake-timer.ts";
+import type { Errand } from "./waking.ts";
+import { sleeps, Waking } from "./waking.ts";
 import { wrongState } from "./wrong-state.ts";
-
-/** @param signal aborts when the machine cannot be had: nobody waits for the result any more */
-export type ReachAct<T> = (session: BootSession, signal: AbortSignal) => Promise<T>;
-
-const sleeps = (state: InstanceState): boolean => state === "paused" || state === "hibernated";
-const seconds = (value: number | null): number | null => (value === null ? null : value * 1000);
 
 /**
  * `stopped -> starting -> running -> paused -> (running | hibernated | stopped)`, `hibernated -> starting`, or `failed`. Every transition of an instance goes
@@ -29,6 +26,9 @@ const seconds = (value: number | null): number | null => (value === null ? null 
 export class Lifecycle {
   /** what keeps the instance awake, and how long it has been quiet */
   readonly activity: ActivityTimer;
+  /** the same, for a connection from outside, of which a heartbeat tells as well */
+  readonly wakefulness: Wakefulness;
+  readonly #traffic = new IngressTraffic();
   readonly #journal: InstanceJournal;
   readonly #deps: LifecycleDeps;
   readonly #queue = new SerialQueue();
@@ -36,15 +36,22 @@ export class Lifecycle {
   readonly #sleep: FallingAsleep;
   readonly #restarts = new RestartTimer(() => this.#restart());
   readonly #wakeTimer = new WakeTimer((wakeAt) => this.#onWakeTime(wakeAt));
-  readonly #wakeRetry = new WakeRetry((reason) => this.wakePaused(reason));
-  /** callers of {@link reach} that do not have yet what they came for */
-  readonly #reaching = new Set<AbortController>();
+  readonly #waking: Waking;
   #removal: Promise<void> | null = null;
 
   constructor(journal: InstanceJournal, deps: LifecycleDeps) {
     this.#journal = journal;
     this.#deps = deps;
     this.activity = new ActivityTimer(() => this.#sleep.onIdle());
+    this.wakefulness = this.#traffic.noting({
+      hold: () => this.activity.hold(),
+      touch: () => this.activity.touch(),
+      nudge: () => {
+        this.activity.touch();
+        // it may have been open before a pause
+        this.wakePaused("data on an open connection");
+      },
+    });
     const consent = new PauseConsent(journal, deps.harness);
     this.#transitions = new Transitions({
       ...deps,
@@ -52,17 +59,17 @@ export class Lifecycle {
       activity: this.activity,
       restarts: this.#restarts,
       inBackground: (task) => this.#inBackground(task),
-      wakeReached: async () => {
-        if (this.#reaching.size > 0) await this.#wakeForWaiting("somebody was on the way in");
-      },
+      wakeReached: () => this.#waking.wakeReached(),
       isRemoved: () => this.removed,
       onStranded: () => {
-        for (const ahead of this.#reaching) ahead.abort();
+        this.#waking.strand();
         deps.onStranded();
       },
       onUp: () => this.#sleep.tellResumed(),
-      onHeartbeat: () => {
-        if (this.#record.spec.idle_policy === "default" && !consent.asking) this.activity.touch();
+      onHeartbeat: (report) => {
+        if (this.#record.spec.idle_policy !== "default" || consent.asking) return;
+        if (this.#traffic.explains(report)) return;
+        this.activity.touch();
       },
     });
     this.#sleep = new FallingAsleep({
@@ -73,6 +80,15 @@ export class Lifecycle {
       transitions: this.#transitions,
       wakeTimer: this.#wakeTimer,
       inBackground: (task) => this.#inBackground(task),
+    });
+    this.#waking = new Waking({
+      journal,
+      queue: this.#queue,
+      transitions: this.#transitions,
+      inBackground: (task) => this.#inBackground(task),
+      warn: deps.warn,
+      isRemoved: () => this.removed,
+      refuseRemoved: () => this.#refuseRemoved(),
     });
   }
 
@@ -125,7 +141,7 @@ export class Lifecycle {
    */
   remove(after: () => Promise<void>): Promise<void> {
     this.#restarts.reset();
-    this.#wakeRetry.reset();
+    this.#waking.cancel();
     this.#transitions.cancelBoot();
     this.#removal ??= this.#queue.run(async () => {
       try {
@@ -165,8 +181,8 @@ export class Lifecycle {
       this.#journal.transition({ restartAt: null }, "its restart policy was switched off");
     }
     if (this.#transitions.session === null) return;
-    if (this.state === "running") this.activity.change(seconds(pause_after_idle_s));
-    if (this.state === "paused") this.activity.change(seconds(stop_after_paused_s));
+    if (this.state === "running") this.activity.change(inMs(pause_after_idle_s));
+    if (this.state === "paused") this.activity.change(inMs(stop_after_paused_s));
   }
 
   /** @throws AegisError `wrong_state` unless running, paused or hibernated */
@@ -179,73 +195,14 @@ export class Lifecycle {
     });
   }
 
-  /** Wakes a paused machine because bytes arrived on a connection that was open before the pause. */
-  nudge(): void {
-    this.activity.touch();
-    this.wakePaused("data on an open connection");
-  }
-
-  /**
-   * Wakes one that is paused or hibernated behind everything that is going on, and tries until that works; one in any
-   * other state stays as it is.
-   */
+  /** As {@link Waking.wakePaused}. */
   wakePaused(reason: string): void {
-    if (!sleeps(this.state) || this.removed) return this.#wakeRetry.reset();
-    this.#transitions.keepInMemory();
-    this.#inBackground(async () => {
-      if (sleeps(this.state)) await this.#wakeForWaiting(reason);
-    });
+    this.#waking.wakePaused(reason);
   }
 
-  /** Who waits in a paused machine cannot be told that it cannot be woken: it is tried again. */
-  async #wakeForWaiting(reason: string): Promise<void> {
-    try {
-      await this.#transitions.wake(reason);
-      this.#wakeRetry.reset();
-    } catch (error) {
-      this.#deps.warn(`${this.#record.id} could not be woken for those who wait in it: ${String(error)}`);
-      if (sleeps(this.state) && !this.removed) this.#wakeRetry.arm(reason);
-    }
-  }
-
-  /**
-   * The session of a running instance: wakes one that sleeps, boots a stopped one if it may.
-   * @throws AegisError `wrong_state` when disabled or failed
-   */
-  async awake(reason: string, mayBoot = true): Promise<BootSession> {
-    this.#refuseRemoved();
-    if (this.state !== "running" || !this.#queue.idle) {
-      this.#transitions.keepInMemory();
-      await this.#queue.run(async () => {
-        const asleep = this.state === "stopped" && !(this.#record.enabled && mayBoot);
-        const failed = this.state === "failed" && this.#journal.seen.restartAt === null;
-        if (failed || asleep) throw this.wrongState("be woken");
-        await this.#transitions.wake(reason);
-      });
-    }
-    if (this.#transitions.session === null) throw this.wrongState("be reached");
-    return this.#transitions.session;
-  }
-
-  /**
-   * Does something with a running machine. A pause that comes in between counts as one that came before.
-   * @param act is called before a paused machine is awake, so that what it sends is there when the harness is
-   */
-  async reach<T>(reason: string, act: ReachAct<T>, mayBoot = true): Promise<T> {
-    const ahead = new AbortController();
-    this.#reaching.add(ahead);
-    try {
-      const { session } = this.#transitions;
-      const early = session !== null && this.#isAsleep ? { session, result: act(session, ahead.signal) } : null;
-      early?.result.catch(() => undefined);
-      const awake = await this.awake(reason, mayBoot);
-      return await (early?.session === awake ? early.result : act(awake, ahead.signal));
-    } catch (error) {
-      ahead.abort();
-      throw error;
-    } finally {
-      this.#reaching.delete(ahead);
-    }
+  /** Does something with a running machine. @throws AegisError `wrong_state` when disabled or failed */
+  reach<T>(errand: Errand<T>): Promise<T> {
+    return this.#waking.reach(errand);
   }
 
   /** After a change of the key: a machine that runs gets another token now, a paused one when it wakes. */
@@ -281,7 +238,7 @@ export class Lifecycle {
   forget(): Promise<void> {
     this.#restarts.cancel();
     this.#wakeTimer.cancel();
-    this.#wakeRetry.reset();
+    this.#waking.cancel();
     this.#transitions.keepInMemory();
     return this.#queue.run(async () => {
       this.save();
@@ -311,7 +268,7 @@ export class Lifecycle {
   /** It asked for that when it agreed to the pause, in which it may have been stopped. */
   #onWakeTime(wakeAt: string): void {
     this.#inBackground(async () => {
-      if (this.#journal.seen.wakeAt === wakeAt) await this.#wakeForWaiting(`wake asked for at ${wakeAt}`);
+      if (this.#journal.seen.wakeAt === wakeAt) await this.#waking.wakeForWaiting(`wake asked for at ${wakeAt}`);
     });
   }
 
@@ -322,15 +279,8 @@ export class Lifecycle {
     } catch (error) {
       return this.#journal.transition({ restartAt: null }, `not started again: ${String(error)}`);
     }
-    this.#start(`restart policy ${this.#record.spec.restart}`).catch((error: unknown) => {
-      // what a boot failed of is in the instance's state
-      if (!(error instanceof AegisError)) this.#deps.warn(`${this.#record.id}: ${String(error)}`);
-    });
-  }
-
-  /** Paused, and nothing is going on that could change that. */
-  get #isAsleep(): boolean {
-    return this.state === "paused" && this.#queue.idle && !this.removed;
+    const { id, spec } = this.#record;
+    this.#start(`restart policy ${spec.restart}`).catch(unwatchedBoot(id, this.#deps.warn));
   }
 
   #inBackground(task: () => Promise<void>): void {

@@ -1,4 +1,4 @@
-import type { LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
 
 export interface LogQuery {
   /** the newest N lines only */

@@ -1,4 +1,4 @@
-import type { PullPhase } from "@aegis/protocol/instance";
+import type { PullPhase } from "@aegis/protocol/image";
 import type { PullProgress } from "./images.ts";
 
 const STEP = 0.1;

@@ -2,6 +2,7 @@ import { AegisError } from "@aegis/protocol/errors";
 import type { Driver, Machine } from "./driver.ts";
 import type { Instance } from "./instance.ts";
 import type { Orphans } from "./orphans.ts";
+import { unwatchedBoot } from "./unwatched-boot.ts";
 
 export interface ReconciliationParts {
   instances: ReadonlyMap<string, Instance>;
@@ -71,16 +72,12 @@ export class Reconciliation {
     const startSome = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         if (next.state !== "starting" || next.removed || this.#parts.isClosed()) continue;
-        await next.start("it ran before the host or the daemon went down").catch(this.#onBootError(next));
+        await next
+          .start("it ran before the host or the daemon went down")
+          .catch(unwatchedBoot(next.id, this.#parts.warn));
       }
     };
     await Promise.all(Array.from({ length: PARALLEL_STARTS }, startSome));
-  }
-
-  #onBootError({ id }: Instance): (error: unknown) => void {
-    return (error) => {
-      if (!(error instanceof AegisError)) this.#parts.warn(`boot of ${id}: ${String(error)}`);
-    };
   }
 }
 

@@ -37,6 +37,11 @@ export class TokenKeeper {
     this.#warn = (error) => warn(`the capability token of ${record.id} could not be renewed yet: ${error}`);
   }
 
+  /** Whether the harness has one of this boot. */
+  get isHeld(): boolean {
+    return this.#held !== null;
+  }
+
   /** For a harness that gets it by other means than {@link keep}. */
   async first(): Promise<string> {
     const { token, issue } = await this.#make();

@@ -1,5 +1,6 @@
-import type { ProcessExit } from "@aegis/protocol/control";
+import type { ActivityReport, ProcessExit } from "@aegis/protocol/control";
 import type { InstanceState } from "@aegis/protocol/instance";
+import { messageOf } from "@aegis/protocol/errors";
 import { Arrivals } from "./arrivals.ts";
 import type { ArrivalsDeps } from "./arrivals.ts";
 import type { BootSession } from "./boot-session.ts";
@@ -27,7 +28,7 @@ export interface TransitionsDeps extends LifecycleDeps, ArrivalsDeps {
   inBackground: (task: () => Promise<void>) => void;
   /** after a pause: callers that were on their way to the running machine are let through */
   wakeReached: () => Promise<void>;
-  onHeartbeat: () => void;
+  onHeartbeat: (report: ActivityReport) => void;
 }
 
 export const STOP_GRACE_MS = 10_000;
@@ -72,6 +73,11 @@ export class Transitions {
     return this.#current.session;
   }
 
+  /** As {@link CurrentBoot.onBegin}. */
+  onBegin(listener: (session: BootSession) => void): () => void {
+    return this.#current.onBegin(listener);
+  }
+
   get lastActiveAt(): string {
     return this.#current.lastActiveAt;
   }
@@ -95,7 +101,7 @@ export class Transitions {
   /** Takes up a machine that outlived the last daemon. */
   async adopt(machine: Machine): Promise<void> {
     const token = new TokenKeeper(this.#deps, this.#record, machine.boot);
-    const observer = this.#current.observer(machine.boot, await this.#current.logged());
+    const observer = this.#current.observer(machine.boot, await this.#current.logged(), token);
     const { wanted, pausedAt, lastActiveAt } = this.#journal.seen;
     this.#deps.activity.start(null, Date.parse(lastActiveAt));
     const session = this.#current.begin(machine, observer, token);
@@ -159,7 +165,7 @@ export class Transitions {
     try {
       await session.connect();
     } catch (error) {
-      const failure = `its harness does not answer: ${error instanceof Error ? error.message : String(error)}`;
+      const failure = `its harness does not answer: ${messageOf(error)}`;
       this.#journal.say(failure);
       await this.#detach(session);
       this.#arrivals.stopped({ state: "failed", failure }, failure);
@@ -236,7 +242,7 @@ export class Transitions {
       await session.machine.resume();
       return await session.shutDown(graceMs);
     } catch (error) {
-      this.#journal.say(`could not be asked to end: ${error instanceof Error ? error.message : String(error)}`);
+      this.#journal.say(`could not be asked to end: ${messageOf(error)}`);
       return null;
     }
   }
@@ -253,7 +259,7 @@ export class Transitions {
     try {
       await this.#disposal.end(session.machine);
     } catch (error) {
-      const failure = `its machine could not be ended: ${error instanceof Error ? error.message : String(error)}`;
+      const failure = `its machine could not be ended: ${messageOf(error)}`;
       this.#arrivals.stopped({ state: "failed", failure }, failure);
       this.#deps.onStranded();
       throw error;

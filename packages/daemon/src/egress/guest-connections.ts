@@ -8,8 +8,8 @@ export interface BindingCaller {
   readonly id: string;
   readonly handle: string;
   readonly boot: number;
-  /** counts as activity until the returned function is called */
-  hold(): () => void;
+  /** what is held counts as activity until the returned function is called */
+  readonly connections: { hold(): () => void };
 }
 
 export interface GuestConnection {
@@ -93,7 +93,7 @@ export class GuestConnections {
     if (open.unanswered > MAX_IN_A_ROW) return void stream.destroy();
     clearTimeout(open.waiting);
     response.on("error", () => response.destroy());
-    const release = open.caller.hold();
+    const release = open.caller.connections.hold();
     response.once("close", () => {
       release();
       open.unanswered -= 1;
@@ -106,7 +106,7 @@ export class GuestConnections {
     const open = this.#open.get(socket);
     if (open === undefined) return void socket.destroy();
     clearTimeout(open.waiting);
-    socket.once("close", open.caller.hold());
+    socket.once("close", open.caller.connections.hold());
     await this.#requests.upgrade(open, request, socket, head);
   }
 }

@@ -90,6 +90,7 @@ const calls: Record<string, AuditedCall> = {
     detail: ({ query }) => `${String(query["path"])} (deleted)`,
   },
   "POST /v1/images": { action: "image.pull", target: ({ body }) => body["ref"] },
+  "POST /v1/images/warm": { action: "image.warm", target: ({ body }) => body["ref"] },
   "POST /v1/images/prune": { action: "image.prune", target: () => "*" },
   "DELETE /v1/images/*": { action: "image.delete", target: ({ params }) => params["*"] },
   "POST /v1/shutdown": { action: "daemon.stop", target: () => "aegisd" },

@@ -2,7 +2,7 @@ import { MAX_LOG_LINE_BYTES } from "@aegis/protocol/control";
 import type { ProcessExit } from "@aegis/protocol/control";
 import { AegisError } from "@aegis/protocol/errors";
 import { FrameType } from "@aegis/protocol/exec-frame";
-import type { ExecLine, ExecRequest } from "@aegis/protocol/instance";
+import type { ExecLine, ExecRequest } from "@aegis/protocol/exec";
 import type { Instance } from "../core/instance.ts";
 import type { Logs } from "../core/logs.ts";
 import { LineCutter } from "./line-cutter.ts";
@@ -16,7 +16,7 @@ export async function* execLines(
   request: ExecRequest,
   signal: AbortSignal,
 ): AsyncGenerator<ExecLine> {
-  const { execId: exec_id, session, release } = await instance.exec(request);
+  const { execId: exec_id, session, release } = await instance.connections.exec(request);
   const onAbort = () => session.close();
   signal.addEventListener("abort", onAbort, { once: true });
   try {

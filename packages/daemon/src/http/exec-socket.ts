@@ -7,8 +7,9 @@ import { WebSocketServer } from "ws";
 import type { RawData, WebSocket } from "ws";
 import { AegisError } from "@aegis/protocol/errors";
 import { FrameDecoder, FrameType, MAX_FRAME_BYTES, encodeFrame } from "@aegis/protocol/exec-frame";
-import { ExecRequest } from "@aegis/protocol/instance";
-import type { Instance, RunningExec } from "../core/instance.ts";
+import { ExecRequest } from "@aegis/protocol/exec";
+import type { RunningExec } from "../core/connections.ts";
+import type { Instance } from "../core/instance.ts";
 import { SerialQueue } from "../core/serial-queue.ts";
 import type { ExecAudit } from "./audit-execs.ts";
 
@@ -97,7 +98,7 @@ export class ExecSocket {
     try {
       const instance = this.#find(request, name);
       id = instance.id;
-      const running = await instance.exec(exec, size);
+      const running = await instance.connections.exec(exec, size);
       this.#audit(request, id, exec.command, null);
       return running;
     } catch (error) {

@@ -88,11 +88,11 @@ export class GuestApi {
   /** An instance is not idle while it waits for an answer. */
   #holdWhileServing(caller: CallerOf): void {
     this.#app.addHook("onRequest", (request, reply, done) => {
-      reply.raw.once("close", caller(request).hold());
+      reply.raw.once("close", caller(request).connections.hold());
       done();
     });
     this.#app.server.on("upgrade", (request: http.IncomingMessage) => {
-      request.socket.once("close", this.#callerOf(request).hold());
+      request.socket.once("close", this.#callerOf(request).connections.hold());
     });
   }
 }

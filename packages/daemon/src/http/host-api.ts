@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, rmSync } from "node:fs";
 import type { AuditActor } from "@aegis/protocol/audit";
+import type { WarmedImage, WarmImage } from "@aegis/protocol/warm-image";
 import type { KeyRotated } from "@aegis/protocol/secret";
 import type { Audit, AuditLog } from "../core/audit.ts";
 import type { EventLog } from "../core/event-log.ts";
@@ -29,6 +30,7 @@ import { workspaceRoutes } from "./routes/workspace.ts";
 export interface HostApiDeps {
   instances: Instances;
   images: Images & ImageImporter;
+  warm: (wanted: WarmImage, signal: AbortSignal) => Promise<WarmedImage>;
   secrets: Secrets;
   rotateKey: () => Promise<KeyRotated>;
   logs: Logs;
@@ -68,7 +70,7 @@ export async function serveHostApi(
   instanceRoutes(app, deps.instances);
   instanceIoRoutes(app, deps.instances, deps.logs);
   secretRoutes(app, deps.secrets, deps.rotateKey);
-  imageRoutes(app, deps.images, deps.instances);
+  imageRoutes(app, deps.images, deps.instances, deps.warm);
   previewRoutes(app, deps.previews, "/v1/instances/:id", ({ params }) => deps.instances.find(params.id ?? ""));
   publicUrlRoutes(app, deps.publicAddress);
   daemonRoutes(app, deps.daemon, deps.events);

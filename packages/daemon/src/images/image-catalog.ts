@@ -1,5 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
-import type { ImageView } from "@aegis/protocol/instance";
+import type { ImageView } from "@aegis/protocol/image";
 import type { Image } from "../core/images.ts";
 import type { BlobStore } from "./blob-store.ts";
 import { parseConfig, parseManifest, type ConfigBlob, type Manifest } from "./image-config.ts";
@@ -36,7 +36,8 @@ export class ImageCatalog {
     const view = this.#view(digest, parts, entries);
     const same = entries.filter(({ manifest }) => manifest.digest === digest);
     const sourceDigests = [...new Set(same.flatMap((entry) => entry.sourceDigests))];
-    return { ...view, rootfs: this.#unpacked.rootfsOf(digest), config: parts.blob.config, sourceDigests };
+    const places = { rootfs: this.#unpacked.rootfsOf(digest), derived: this.#unpacked.derivedOf(digest) };
+    return { ...view, ...places, config: parts.blob.config, sourceDigests };
   }
 
   /** What has a name, and of the others those that are asked for too. */

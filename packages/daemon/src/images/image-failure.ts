@@ -15,3 +15,18 @@ export function storeFailure(error: unknown, root: string): unknown {
   const message = `The disk is full: the image does not fit into ${root}. Free some space there ("aegis image prune" removes unused images), then try again.`;
   return new AegisError("disk_full", message, { cause: error });
 }
+
+export const notHere = (ref: string) =>
+  new AegisError(
+    "image_not_found",
+    `There is no image ${ref} on this machine. "aegis image list" shows those there are.`,
+  );
+
+export const onlyMadeHere = (name: string) =>
+  new AegisError(
+    "image_not_found",
+    `There is no image ${name} on this machine, and images of this name are only ever made here, never pulled.`,
+  );
+
+export const usedElsewhere = (ref: string, home: string) =>
+  new AegisError("image_in_use", `${ref} is used by the instances of another home, ${home}. Delete it there first.`);

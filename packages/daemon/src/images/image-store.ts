@@ -1,13 +1,13 @@
 import { join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
-import type { ImageView } from "@aegis/protocol/instance";
+import type { ImageView } from "@aegis/protocol/image";
 import { isClaimed } from "../core/image-use.ts";
 import type { Image, Images, Pruned, PullProgress, StoredImage, WantedImage } from "../core/images.ts";
 import { BlobStore } from "./blob-store.ts";
 import { ImageCatalog } from "./image-catalog.ts";
 import { type ClaimingHome, ImageClaims } from "./image-claims.ts";
 import { parseManifest, type Descriptor } from "./image-config.ts";
-import { isDiskFull, storeFailure } from "./image-failure.ts";
+import { isDiskFull, notHere, onlyMadeHere, storeFailure, usedElsewhere } from "./image-failure.ts";
 import { ImageIndex, type IndexEntry } from "./image-index.ts";
 import { ImageSweep } from "./image-sweep.ts";
 import { imageInLayout, takeImage } from "./import-layout.ts";
@@ -286,18 +286,3 @@ export class ImageStore implements Images {
     return ["localhost/", ...this.#settings.localPrefixes].some((prefix) => name.startsWith(prefix));
   }
 }
-
-const notHere = (ref: string) =>
-  new AegisError(
-    "image_not_found",
-    `There is no image ${ref} on this machine. "aegis image list" shows those there are.`,
-  );
-
-const onlyMadeHere = (name: string) =>
-  new AegisError(
-    "image_not_found",
-    `There is no image ${name} on this machine, and images of this name are only ever made here, never pulled.`,
-  );
-
-const usedElsewhere = (ref: string, home: string) =>
-  new AegisError("image_in_use", `${ref} is used by the instances of another home, ${home}. Delete it there first.`);

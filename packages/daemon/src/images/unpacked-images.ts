@@ -5,7 +5,7 @@ import { runTool } from "./run-tool.ts";
 
 const SIZE_FILE = "size";
 
-/** The unpacked images of a store: a folder for each, with its `rootfs` and a note of how large that is. */
+/** The unpacked images of a store: a folder for each, with its `rootfs`, a note of how large that is, and what was made of it. */
 export class UnpackedImages {
   readonly #root: string;
 
@@ -20,6 +20,11 @@ export class UnpackedImages {
   /** Host folder that the unpacked image has or will have. */
   rootfsOf(digest: string): string {
     return join(this.#folderOf(digest), "rootfs");
+  }
+
+  /** Where backends keep what they make of it. */
+  derivedOf(digest: string): string {
+    return join(this.#folderOf(digest), "derived");
   }
 
   async has(digest: string): Promise<boolean> {
@@ -50,11 +55,12 @@ export class UnpackedImages {
     return bytes;
   }
 
-  /** Bytes on disk, 0 for what is not there as a whole. Measured once. */
+  /** Bytes on disk, 0 for what is not there as a whole. The many files of its `rootfs` are measured once. */
   async sizeOf(digest: string): Promise<number> {
     if (!(await this.has(digest))) return 0;
     const noted = await readFile(join(this.#folderOf(digest), SIZE_FILE), "utf8").catch(() => null);
-    return noted === null ? await noteSize(this.#folderOf(digest)) : Number(noted);
+    const rootfs = noted === null ? await noteSize(this.#folderOf(digest)) : Number(noted);
+    return rootfs + (await bytesOf(this.derivedOf(digest)));
   }
 
   /** Notes that an instance boots from it. A disk that takes no writes is no reason not to. */
@@ -77,9 +83,14 @@ export class UnpackedImages {
   }
 }
 
+async function bytesOf(folder: string): Promise<number> {
+  const isThere = await stat(folder).catch(() => null);
+  if (isThere === null) return 0;
+  return Number.parseInt(await runTool(["du", "--summarize", "--block-size=1", folder]), 10);
+}
+
 async function noteSize(folder: string): Promise<number> {
-  const output = await runTool(["du", "--summarize", "--block-size=1", join(folder, "rootfs")]);
-  const bytes = Number.parseInt(output, 10);
+  const bytes = await bytesOf(join(folder, "rootfs"));
   await writeFile(join(folder, SIZE_FILE), String(bytes)).catch(() => undefined);
   return bytes;
 }

@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import type { AuditEntry, AuditVerdict } from "@aegis/protocol/audit";
-import type { AuditHealth } from "@aegis/protocol/instance";
+import type { AuditHealth } from "@aegis/protocol/status";
+import { messageOf } from "@aegis/protocol/errors";
 import type { AuditLog, AuditRead, AuditRecord } from "../core/audit.ts";
 import { AuditFile } from "./audit-file.ts";
 import { AuditFolder } from "./audit-folder.ts";
@@ -169,7 +170,7 @@ export class AuditFiles implements AuditLog {
   }
 
   #failed(error: unknown): void {
-    const problem = `the audit log cannot be written: ${error instanceof Error ? error.message : String(error)}`;
+    const problem = `the audit log cannot be written: ${messageOf(error)}`;
     if (this.#problem === null) this.#warn(problem);
     this.#problem = problem;
   }

@@ -1,6 +1,6 @@
 import { closeSync, fchmodSync, fchownSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
 import { addColumns, schema } from "./schema.ts";
 
 const SQLITE_FULL = 13;
@@ -38,7 +38,7 @@ export function openDatabase(file: string, owner?: { uid: number; gid: number })
     }
     throw new AegisError(
       "internal",
-      `The state file ${file} cannot be opened (${error instanceof Error ? error.message : String(error)}). Nothing was changed: restore it from a backup, or move it away to start empty.`,
+      `The state file ${file} cannot be opened (${messageOf(error)}). Nothing was changed: restore it from a backup, or move it away to start empty.`,
       { cause: error },
     );
   }

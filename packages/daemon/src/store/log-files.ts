@@ -1,7 +1,7 @@
 import { appendFile, mkdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
 import type { LogPosition, LogQuery, Logs } from "../core/logs.ts";
 import { LogSnapshot } from "./log-snapshot.ts";
 

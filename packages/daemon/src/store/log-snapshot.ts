@@ -1,6 +1,6 @@
 import { closeSync, createReadStream, fstatSync, openSync } from "node:fs";
 import { createInterface } from "node:readline";
-import type { LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
 import type { LogPosition } from "../core/logs.ts";
 
 type StoredLine = LogLine & { position?: LogPosition };

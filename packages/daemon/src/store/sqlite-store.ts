@@ -1,82 +1,16 @@
-import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-import type { Capabilities } from "@aegis/protocol/capability";
+import type { DatabaseSync } from "node:sqlite";
 import type { AegisEvent, EventBody } from "@aegis/protocol/event";
-import type { EndpointProtocol, InstanceState } from "@aegis/protocol/instance";
-import type {
-  EndpointRecord,
-  InstanceRecord,
-  InstanceSpec,
-  LeaseRecord,
-  Observation,
-} from "../core/instance-record.ts";
+import type { EndpointRecord, InstanceRecord, LeaseRecord, Observation } from "../core/instance-record.ts";
 import { DEFAULT_DISK_MB } from "../core/instance-spec.ts";
 import { KEPT_POWER } from "../core/power-history.ts";
 import type { NumberedPowerEntry, Store, StoredInstance, UsedBelow } from "../core/store.ts";
 import { writing } from "./database.ts";
-
-type Row = Record<string, SQLOutputValue>;
+import { json, type Row, text, toEndpoint, toLease, toObservation, toPower, toRecord } from "./stored-rows.ts";
 
 /** Older events are forgotten. */
 const KEPT_EVENTS = 20_000;
 /** Of so many deleted instances it is still known that there was such a one. */
 const KEPT_TOMBSTONES = 1000;
-
-const text = (row: Row, column: string): string => String(row[column]);
-/** What this store wrote itself: the caller names the writer's type. */
-const json = (row: Row, column: string): unknown => JSON.parse(text(row, column));
-
-const toEndpoint = (row: Row): EndpointRecord => ({
-  guestPort: Number(row["guest_port"]),
-  publicPort: Number(row["public_port"]),
-  protocol: text(row, "protocol") as EndpointProtocol,
-});
-
-const toLease = (row: Row): LeaseRecord => ({
-  id: text(row, "id"),
-  reason: text(row, "reason"),
-  owner: text(row, "owner"),
-  expiresAt: Number(row["expires_at"]),
-});
-
-/** What observations that an older daemon wrote lack. */
-const newInObservation = {
-  wanted: "stopped",
-  pausedAt: null,
-  snapshot: false,
-  beganAs: null,
-  hostBoot: null,
-  restartAt: null,
-  agreed: null,
-  wakeAt: null,
-  bootAt: null,
-  endsBelow: false,
-} as const;
-const newInSpec = {
-  hibernate: true,
-  restart: "no",
-  pause_hook: null,
-  network: { mode: "open" },
-  disk_mb: DEFAULT_DISK_MB,
-  lifetime_s: null,
-  orphans: "stop",
-} as const;
-
-const toPower = (row: Row): NumberedPowerEntry => ({
-  seq: Number(row["seq"]),
-  since: text(row, "since"),
-  state: text(row, "state") as InstanceState,
-  reason: text(row, "reason"),
-});
-
-const toRecord = (row: Row): InstanceRecord => ({
-  id: text(row, "id"),
-  handle: text(row, "handle"),
-  parentId: row["parent_id"] === null ? null : text(row, "parent_id"),
-  createdAt: text(row, "created_at"),
-  spec: { ...newInSpec, ...(json(row, "spec") as InstanceSpec) },
-  grant: json(row, "grants") as Capabilities,
-  enabled: row["enabled"] === 1,
-});
 
 export class SqliteStore implements Store {
   readonly #db: DatabaseSync;
@@ -94,7 +28,7 @@ export class SqliteStore implements Store {
     );
     return rows.map((row) => ({
       record: toRecord(row),
-      observation: { ...newInObservation, ...(json(row, "body") as Observation) },
+      observation: toObservation(row),
       endpoints: this.#all("SELECT * FROM endpoint WHERE instance_id = ?", text(row, "id")).map(toEndpoint),
       leases: this.#all("SELECT * FROM lease WHERE instance_id = ?", text(row, "id")).map(toLease),
       power: this.#all("SELECT * FROM power WHERE instance_id = ? ORDER BY seq", text(row, "id")).map(toPower),

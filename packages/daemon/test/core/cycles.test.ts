@@ -69,11 +69,11 @@ async function cycle({ instances }: RaceWorld, n: number): Promise<void> {
 async function use(instance: Instance, n: number): Promise<void> {
   instance.leases.acquire({ ttl_ms: 60_000, reason: "test" });
   if (n % 2 === 0) await instance.pause(true);
-  const { session, release } = await instance.exec({ command: ["true"] });
+  const { session, release } = await instance.connections.exec({ command: ["true"] });
   for await (const frame of session.frames) void frame;
   session.close();
   release();
-  const stream = await instance.connect(7);
+  const stream = (await instance.connections.open(7, "tcp")).stream;
   stream.destroy();
 }
 

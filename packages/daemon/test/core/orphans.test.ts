@@ -90,11 +90,11 @@ describe("children of a parent that ends", () => {
     await world.instances.restart(parent);
     expect([parent.state, child.state]).toEqual(["running", "stopped"]);
     await world.instances.stop(parent);
-    (await child.connect(7)).destroy();
+    (await child.connections.open(7, "tcp")).stream.destroy();
     expect([parent.state, child.state]).toEqual(["stopped", "running"]);
     await world.instances.disable(parent);
     expect(child.state).toBe("stopped");
-    await expect(child.connect(7)).rejects.toMatchObject({ code: "wrong_state" });
+    await expect(child.connections.open(7, "tcp")).rejects.toMatchObject({ code: "wrong_state" });
     await expect(child.start("test")).rejects.toMatchObject({ code: "wrong_state" });
     await parent.start("test");
     await child.start("test");

@@ -9,7 +9,7 @@ async function machineWith(reclaim: (signal: AbortSignal) => Promise<ReclaimOutc
   const spec = { instanceId: "inst-1", boot: 1, hostname: "one", rootfs: "/", user: "", memoryMb: 64, vcpus: 1 };
   const machine: Machine = await new FakeDriver().create({
     ...spec,
-    image: { digest: "sha256:0" },
+    image: { digest: "sha256:0", derived: "/none" },
     readOnlyRoot: false,
     network: { mode: "open" },
     workspace: null,

@@ -199,7 +199,7 @@ export class CommandRunner {
   /** Holds the instance from before the call until it closes the stream. */
   async #echo(instance: Instance): Promise<void> {
     await this.#holding(async () => {
-      const stream = await instance.connect(ECHO_PORT);
+      const stream = (await instance.connections.open(ECHO_PORT, "tcp")).stream;
       stream.on("error", () => undefined);
       stream.write("x");
       await turn(2);
@@ -209,7 +209,7 @@ export class CommandRunner {
 
   async #exec(instance: Instance): Promise<void> {
     await this.#holding(async () => {
-      const { session, release } = await instance.exec({ command: ["true"] });
+      const { session, release } = await instance.connections.exec({ command: ["true"] });
       for await (const { type } of session.frames) if (type === FrameType.exit) break;
       session.close();
       release();
@@ -231,12 +231,13 @@ export async function turn(count = 1): Promise<void> {
   for (let left = count; left > 0; left--) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What the echo port of a running instance answers. */
+/** What the echo port of a running instance answers. Rejects when the connection ends before. */
 export async function echo(instance: Instance, word: string): Promise<string> {
-  const stream = await instance.connect(ECHO_PORT);
+  const stream = (await instance.connections.open(ECHO_PORT, "tcp")).stream;
   stream.write(word);
   try {
-    const [answer] = (await once(stream.resume(), "data")) as [Buffer];
+    const ended = once(stream, "close").then(() => Promise.reject(new Error("the connection has ended")));
+    const [answer] = (await Promise.race([once(stream.resume(), "data"), ended])) as [Buffer];
     return answer.toString();
   } finally {
     stream.destroy();

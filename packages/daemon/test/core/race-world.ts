@@ -21,6 +21,7 @@ const image = {
   size_bytes: 1,
   created_at: "2026-01-01T00:00:00.000Z",
   rootfs: "/none",
+  derived: "/none",
   config: { env: [], entrypoint: [], cmd: [], user: "", workingDir: "" },
   sourceDigests: [],
 };
@@ -76,6 +77,11 @@ function mortal(machine: Machine, life: Generation, hooks: MachineHooks): Machin
     boot: machine.boot,
     exited: life.pass(() => machine.exited),
     dial: (signal) => life.pass(async () => life.keep(await machine.dial(signal))),
+    dialPort: (port, signal) =>
+      life.pass(async () => {
+        const stream = await machine.dialPort(port, signal);
+        return stream === null ? null : life.keep(stream);
+      }),
     pause: () =>
       life.pass(() => {
         hooks.onPause(machine.instanceId);
@@ -104,9 +110,17 @@ function mortalDriver(driver: FakeDriver, life: Generation, hooks: MachineHooks)
       const stop = signal === undefined ? life.death : AbortSignal.any([signal, life.death]);
       return life.pass(async () => mortal(await driver.create(spec, stop), life, hooks));
     },
-    restore: (spec: MachineSpec, key: Uint8Array, signal?: AbortSignal) => {
+    restore: (spec: MachineSpec, key: Uint8Array, signal?: AbortSignal, onReachable?: (machine: Machine) => void) => {
       const stop = signal === undefined ? life.death : AbortSignal.any([signal, life.death]);
-      return life.pass(async () => mortal(await driver.restore(spec, key, stop), life, hooks));
+      let reachable: Machine | null = null;
+      const tell = (machine: Machine): void => {
+        reachable = mortal(machine, life, hooks);
+        if (!life.dead) onReachable?.(reachable);
+      };
+      return life.pass(async () => {
+        const machine = await driver.restore(spec, key, stop, tell);
+        return reachable ?? mortal(machine, life, hooks);
+      });
     },
     dropSnapshot: (id) => life.pass(() => driver.dropSnapshot(id)),
     adopt: () => life.pass(async () => (await driver.adopt()).map((machine) => mortal(machine, life, hooks))),

@@ -112,7 +112,7 @@ function modelOf(commands: readonly Command[], hook: Hook): Set<Modelled> {
         somebodyOnTheWayIn = true;
         // what was stopped when it was asked is refused at once; what is about to stop may be told so later
         become((from) =>
-          from !== "paused" && from !== "hibernated" ? [from] : mayBeDown ? ["paused", "running"] : ["running"],
+          from !== "paused" && from !== "hibernated" ? [from] : mayBeDown ? [from, "running"] : ["running"],
         );
         break;
       case "resume":
@@ -251,7 +251,11 @@ class Race {
       const waking = echo(instance, "too late").catch(() => undefined);
       await inTime(this.world.instances.delete(instance));
       await inTime(waking);
-      for (const act of [() => instance.connect(ECHO_PORT), () => instance.start("test"), () => instance.resume()])
+      for (const act of [
+        () => instance.connections.open(ECHO_PORT, "tcp"),
+        () => instance.start("test"),
+        () => instance.resume(),
+      ])
         await expect(act()).rejects.toMatchObject({ status: 410 });
     }
     await turn(5);

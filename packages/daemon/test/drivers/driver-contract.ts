@@ -1,73 +1,18 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Driver, Machine, MachineSpec } from "../../src/core/driver.ts";
+import { describe, expect, it } from "vitest";
+import type { Machine, MachineSpec } from "../../src/core/driver.ts";
+import { type DriverUnderTest, TestedDriver } from "./driver-under-test.ts";
 import { hibernationContract } from "./hibernation-contract.ts";
 import { execIn, openControl, openStream } from "./harness-streams.ts";
 
-export interface DriverUnderTest {
-  driver: Driver;
-  /** fields of the spec that the backend wants otherwise, such as a real root file system */
-  spec?: Partial<MachineSpec>;
-  /** a driver as a new daemon on the same home would make it; the first one is closed by then */
-  again(): Promise<Driver>;
-  cleanUp(): Promise<void>;
-}
-
-const contractSpec = (over: Partial<MachineSpec>, { spec }: DriverUnderTest): MachineSpec => ({
-  instanceId: "inst-contract",
-  boot: 1,
-  hostname: "contract",
-  image: { digest: "sha256:0" },
-  rootfs: "/nonexistent",
-  user: "",
-  memoryMb: 128,
-  diskMb: 1024,
-  vcpus: 1,
-  readOnlyRoot: false,
-  network: { mode: "open" },
-  workspace: null,
-  ...spec,
-  ...over,
-});
-
 /** What every backend promises, whatever it is made of. */
 export function driverContract(name: string, makeDriver: () => Promise<DriverUnderTest>): void {
-  hibernationContract(name, makeDriver, contractSpec);
+  hibernationContract(name, makeDriver);
   describe(`driver contract: ${name}`, () => {
-    let tested: DriverUnderTest;
-    let driver: Driver;
-    let instances = 0;
-    const live = new Set<Machine>();
-
-    beforeAll(async () => {
-      tested = await makeDriver();
-      driver = tested.driver;
-      await driver.start();
-    });
-
-    afterAll(async () => {
-      for (const machine of live) {
-        await machine.kill();
-        await machine.remove();
-        await driver.discard(machine.instanceId);
-      }
-      await driver.close();
-      await tested.cleanUp();
-    });
-
-    const specOf = (over: Partial<MachineSpec> = {}): MachineSpec =>
-      contractSpec({ instanceId: `inst-contract-${++instances}`, ...over }, tested);
-
-    const boot = async (over: Partial<MachineSpec> = {}): Promise<Machine> => {
-      const machine = await driver.create(specOf(over));
-      live.add(machine);
-      return machine;
-    };
-
-    const end = async (machine: Machine): Promise<void> => {
-      await machine.kill();
-      await machine.remove();
-      live.delete(machine);
-    };
+    const tested = new TestedDriver("inst-contract", makeDriver);
+    const { machines } = tested;
+    const specOf = (over?: Partial<MachineSpec>): MachineSpec => tested.spec(over);
+    const boot = (over?: Partial<MachineSpec>): Promise<Machine> => machines.boot(specOf(over));
+    const end = (machine: Machine): Promise<void> => machines.end(machine);
 
     it("boots up to a harness that answers and knows its instance and boot", async () => {
       const machine = await boot({ boot: 7 });
@@ -123,6 +68,26 @@ export function driverContract(name: string, makeDriver: () => Promise<DriverUnd
       await end(machine);
     });
 
+    it("takes a connection straight to an open port, also from before a resume, and answers it then", async () => {
+      const machine = await boot();
+      expect(await machine.dialPort(7)).toBeNull();
+      const control = await openControl(machine);
+      await control.run(tested.echoServer(7));
+      await expect.poll(() => machine.dialPort(7).then((stream) => stream?.destroy())).toBeDefined();
+      await machine.pause();
+      const dialled = machine.dialPort(7);
+      expect(await machine.isPaused()).toBe(true);
+      await machine.resume();
+      const stream = await dialled;
+      if (stream === null) throw new Error("the port is not open any more");
+      const answers: string[] = [];
+      stream.on("data", (chunk: Buffer) => answers.push(chunk.toString()));
+      stream.write("anybody there?");
+      await expect.poll(() => answers.join("")).toBe("anybody there?");
+      stream.destroy();
+      await end(machine);
+    });
+
     it("kills a running and a paused machine, once and again", async () => {
       const running = await boot();
       const paused = await boot();
@@ -167,13 +132,13 @@ export function driverContract(name: string, makeDriver: () => Promise<DriverUnd
         await end(machine);
         await machine.remove();
       }
-      await driver.discard(spec.instanceId);
-      await driver.discard(spec.instanceId);
+      await tested.driver.discard(spec.instanceId);
+      await tested.driver.discard(spec.instanceId);
     });
 
     it("refuses a second machine for the same instance and leaves the first alone", async () => {
       const machine = await boot();
-      await expect(driver.create(specOf({ instanceId: machine.instanceId, boot: 2 }))).rejects.toMatchObject({
+      await expect(tested.driver.create(specOf({ instanceId: machine.instanceId, boot: 2 }))).rejects.toMatchObject({
         code: "driver_failed",
       });
       expect((await execIn(machine, ["echo", "still here"])).stdout).toBe("still here\n");
@@ -183,9 +148,9 @@ export function driverContract(name: string, makeDriver: () => Promise<DriverUnd
     it("leaves nothing behind of an aborted create", async () => {
       const spec = specOf();
       const early = AbortSignal.abort(new Error("too late"));
-      await expect(driver.create(spec, early)).rejects.toThrow("too late");
+      await expect(tested.driver.create(spec, early)).rejects.toThrow("too late");
       const abort = new AbortController();
-      const created = driver.create(spec, abort.signal);
+      const created = tested.driver.create(spec, abort.signal);
       abort.abort(new Error("changed my mind"));
       await expect(created).rejects.toThrow("changed my mind");
       const machine = await boot(spec);
@@ -193,17 +158,17 @@ export function driverContract(name: string, makeDriver: () => Promise<DriverUnd
     });
 
     it("boots several at once", async () => {
-      const machines = await Promise.all([boot(), boot(), boot()]);
-      const echoes = await Promise.all(machines.map((machine) => execIn(machine, ["echo", machine.instanceId])));
-      expect(echoes.map((echo) => echo.stdout.trim())).toEqual(machines.map((machine) => machine.instanceId));
-      await Promise.all(machines.map(end));
+      const several = await Promise.all([boot(), boot(), boot()]);
+      const echoes = await Promise.all(several.map((machine) => execIn(machine, ["echo", machine.instanceId])));
+      expect(echoes.map((echo) => echo.stdout.trim())).toEqual(several.map((machine) => machine.instanceId));
+      await Promise.all(several.map(end));
     });
 
     it("counts what a machine uses", async () => {
       const machine = await boot();
       const stats = await machine.stats();
       expect(stats.processes).toBeGreaterThan(0);
-      if (driver.features.limitsMemory) expect(stats.memory_bytes).toBeGreaterThan(0);
+      if (tested.driver.features.limitsMemory) expect(stats.memory_bytes).toBeGreaterThan(0);
       expect(await machine.ranOutOfMemory()).toBe(false);
       await end(machine);
     });
@@ -213,13 +178,8 @@ export function driverContract(name: string, makeDriver: () => Promise<DriverUnd
       const paused = await boot();
       const dead = await boot();
       await paused.pause();
-      live.clear();
-      await driver.close();
-      await dead.kill();
-      driver = await tested.again();
-      await driver.start();
-      const adopted = await driver.adopt();
-      adopted.forEach((machine) => live.add(machine));
+      await tested.startAgain(() => dead.kill());
+      const adopted = await machines.adopt();
       const byId = new Map(adopted.map((machine) => [machine.instanceId, machine]));
       expect([...byId.keys()].toSorted()).toEqual([running.instanceId, paused.instanceId].toSorted());
       const [again, still] = [byId.get(running.instanceId), byId.get(paused.instanceId)];

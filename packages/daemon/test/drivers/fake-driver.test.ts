@@ -6,14 +6,19 @@ import { execIn, openControl, openStream } from "./harness-streams.ts";
 
 driverContract("fake", async () => {
   const host = new FakeHost();
-  return { driver: new FakeDriver(host), again: async () => new FakeDriver(host), cleanUp: async () => undefined };
+  return {
+    driver: new FakeDriver(host),
+    echoServer: (port) => ["echo-server", String(port)],
+    again: async () => new FakeDriver(host),
+    cleanUp: async () => undefined,
+  };
 });
 
 const spec: MachineSpec = {
   instanceId: "inst-1",
   boot: 1,
   hostname: "one",
-  image: { digest: "sha256:0" },
+  image: { digest: "sha256:0", derived: "/nonexistent" },
   rootfs: "/",
   user: "",
   diskMb: 1024,

@@ -1,65 +1,26 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Driver, Machine, MachineSpec } from "../../src/core/driver.ts";
-import type { DriverUnderTest } from "./driver-contract.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Machine, MachineSpec } from "../../src/core/driver.ts";
+import { type DriverUnderTest, TestedDriver } from "./driver-under-test.ts";
 import { execIn, openControl } from "./harness-streams.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 const never = new AbortController().signal;
 
 /** What a backend promises that can hibernate; of one that cannot, nothing is asked. */
-export function hibernationContract(
-  name: string,
-  makeDriver: () => Promise<DriverUnderTest>,
-  toSpec: (over: Partial<MachineSpec>, of: DriverUnderTest) => MachineSpec,
-): void {
+export function hibernationContract(name: string, makeDriver: () => Promise<DriverUnderTest>): void {
   describe(`driver contract, hibernation: ${name}`, () => {
-    let tested: DriverUnderTest;
-    let driver: Driver;
-    let instances = 0;
-    const live = new Set<Machine>();
+    const tested = new TestedDriver("inst-hibernation", makeDriver);
+    const { machines } = tested;
+    const specOf = (): MachineSpec => tested.spec();
+    const boot = (spec: MachineSpec): Promise<Machine> => machines.boot(spec);
+    const restore = (spec: MachineSpec, key = KEY): Promise<Machine> => machines.restore(spec, key);
+    const end = (machine: Machine): Promise<void> => machines.end(machine);
 
-    beforeAll(async () => {
-      tested = await makeDriver();
-      driver = tested.driver;
-      await driver.start();
-    });
-
-    beforeEach(({ skip }) => skip(!driver.features.hibernates, "this driver does not hibernate"));
-
-    afterAll(async () => {
-      for (const machine of live) {
-        await machine.kill();
-        await machine.remove();
-        await driver.discard(machine.instanceId);
-      }
-      await driver.close();
-      await tested.cleanUp();
-    });
-
-    const specOf = (): MachineSpec => toSpec({ instanceId: `inst-hibernation-${++instances}` }, tested);
-
-    const boot = async (spec: MachineSpec): Promise<Machine> => {
-      const machine = await driver.create(spec);
-      live.add(machine);
-      return machine;
-    };
-
-    const restore = async (spec: MachineSpec, key = KEY): Promise<Machine> => {
-      if (driver.restore === undefined) throw new Error("it says that it hibernates, and cannot restore");
-      const machine = await driver.restore(spec, key);
-      live.add(machine);
-      return machine;
-    };
+    beforeEach(({ skip }) => skip(!tested.driver.features.hibernates, "this driver does not hibernate"));
 
     const hibernate = async (machine: Machine, signal = never): Promise<void> => {
       if (machine.hibernate === undefined) throw new Error("it says that it hibernates, and its machines cannot");
       await machine.hibernate(KEY, signal);
-    };
-
-    const end = async (machine: Machine): Promise<void> => {
-      await machine.kill();
-      await machine.remove();
-      live.delete(machine);
     };
 
     /** Boots a machine with a workload, and writes it down. @returns the workload's pid */
@@ -101,7 +62,7 @@ export function hibernationContract(
       expect(await machine.isPaused()).toBe(true);
       await end(machine);
       await expect(restore({ ...spec, boot: 2 })).rejects.toMatchObject({ code: "snapshot_unusable" });
-      await driver.discard(spec.instanceId);
+      await tested.driver.discard(spec.instanceId);
     });
 
     it("ends the machine, which nobody reaches any more", async () => {
@@ -113,8 +74,8 @@ export function hibernationContract(
       await expect(machine.dial()).rejects.toMatchObject({ code: "guest_unreachable" });
       expect(await machine.isPaused()).toBe(false);
       await end(machine);
-      expect(await driver.adopt()).not.toContainEqual(expect.objectContaining({ instanceId: spec.instanceId }));
-      await driver.discard(spec.instanceId);
+      expect(await tested.driver.adopt()).not.toContainEqual(expect.objectContaining({ instanceId: spec.instanceId }));
+      await tested.driver.discard(spec.instanceId);
     });
 
     it("goes on with the same workload, as a boot of its own, once", async () => {
@@ -128,7 +89,7 @@ export function hibernationContract(
       expect((await execIn(machine, ["echo", "awake"])).stdout).toBe("awake\n");
       await end(machine);
       await expect(restore({ ...spec, boot: 3 })).rejects.toMatchObject({ code: "snapshot_unusable" });
-      await driver.discard(spec.instanceId);
+      await tested.driver.discard(spec.instanceId);
     });
 
     it("hibernates again what it has taken up", async () => {
@@ -160,24 +121,22 @@ export function hibernationContract(
     it.each(["dropSnapshot", "discard"] as const)("is gone after %s, once and again", async (drop) => {
       const spec = specOf();
       await asleep(spec);
-      await driver[drop]?.(spec.instanceId);
-      await driver[drop]?.(spec.instanceId);
+      await tested.driver[drop]?.(spec.instanceId);
+      await tested.driver[drop]?.(spec.instanceId);
       await expect(restore({ ...spec, boot: 2 })).rejects.toMatchObject({ code: "snapshot_unusable" });
     });
 
     it("is taken up by a later driver", async () => {
       const spec = specOf();
       const pid = await asleep(spec);
-      await driver.close();
-      driver = await tested.again();
-      await driver.start();
-      expect(await driver.adopt()).toEqual([]);
+      await tested.startAgain();
+      expect(await tested.driver.adopt()).toEqual([]);
       const machine = await restore({ ...spec, boot: 2 });
       const control = await openControl(machine);
       expect(control.harness).toEqual({ state: "running", pid });
       control.close();
       await end(machine);
-      await driver.discard(spec.instanceId);
+      await tested.driver.discard(spec.instanceId);
     });
   });
 }

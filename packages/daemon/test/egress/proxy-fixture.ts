@@ -62,7 +62,7 @@ export async function proxyFixture(
     held += 1;
     return () => void (held -= 1);
   };
-  const caller = { id: INSTANCE, handle: "box", boot: 1, hold };
+  const caller = { id: INSTANCE, handle: "box", boot: 1, connections: { hold } };
   const inside = net.createServer({ allowHalfOpen: true }, (socket) => proxy.accept(socket, caller, "api"));
   const port = await listening(inside);
   onTestFinished(() => proxy.close());

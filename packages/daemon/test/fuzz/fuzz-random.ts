@@ -1,3 +1,5 @@
+import { seededRandom } from "../seeded-random.ts";
+
 /** The seed of this run: printed, and to be given again to see the same cases. */
 export function fuzzSeed(): number {
   const given = process.env["AEGIS_FUZZ_SEED"];
@@ -6,20 +8,13 @@ export function fuzzSeed(): number {
   return seed;
 }
 
-/** Hostile values that follow from a seed alone (mulberry32). */
+/** Hostile values that follow from a seed alone. */
 export class FuzzRandom {
-  #state: number;
+  /** in [0, 1) */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** in [0, 1) */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    this.next = seededRandom(seed);
   }
 
   below(limit: number): number {

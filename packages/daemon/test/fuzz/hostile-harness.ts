@@ -14,6 +14,7 @@ export function hostileMachine(serve: HostileServe): Machine {
     boot: 1,
     exited: new Promise(() => undefined),
     dial: async () => hostileStream(serve),
+    dialPort: async () => null,
     pause: unused,
     resume: unused,
     isPaused: async () => false,

@@ -2,7 +2,7 @@ import http from "node:http";
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import type { AuditEntry, AuditVerdict } from "@aegis/protocol/audit";
-import type { DaemonStatus } from "@aegis/protocol/instance";
+import type { DaemonStatus } from "@aegis/protocol/status";
 import { daemonFixture, ndjson } from "../daemon-fixture.ts";
 import type { DaemonFixture } from "../daemon-fixture.ts";
 

@@ -23,6 +23,22 @@ async function fetchText(endpoint: Endpoint | undefined): Promise<string> {
 const web = { handle: "web", command: ["serve", "80"], exposes: [80], pause_after_idle_s: null };
 
 describe("an instance", () => {
+  it("is shown with the event that its followers go on from, whatever happens while it is looked at", async () => {
+    const fixture = await daemonFixture();
+    const { id } = await boot(fixture, web);
+    const machine = fixture.driver.machine(id);
+    if (machine === null) throw new Error("it has no machine");
+    const stats = machine.stats.bind(machine);
+    machine.stats = async () => {
+      await fixture.call("POST", `/v1/instances/${id}/pause`);
+      return stats();
+    };
+    const { state, event_seq = 0 } = await fixture.get(id);
+    const later = ndjson((await fixture.call("GET", `/v1/events?since_seq=${event_seq}&follow=false`)).text);
+    const seen = later.map((event) => (event as { state?: string }).state);
+    expect(state === "paused" || seen.includes("paused")).toBe(true);
+  });
+
   it("goes from created to running and shows every field", async () => {
     const view = await boot(await daemonFixture(), { ...web, memory_mb: 64 });
     expect(view).toMatchObject({
@@ -40,6 +56,14 @@ describe("an instance", () => {
       leases: [],
       lease_held: false,
     });
+  });
+
+  it("is made by the daemon's driver, and refused when it asks for another", async () => {
+    const fixture = await daemonFixture();
+    expect(await boot(fixture, { ...web, driver: "fake" })).toMatchObject({ driver: "fake" });
+    const { status, body } = await fixture.call("POST", "/v1/instances", { command: ["true"], driver: "microvm" });
+    expect(status).toBe(400);
+    expect(body).toMatchObject({ error: expect.stringMatching(/made by the fake driver, not by microvm/) });
   });
 
   it("says why a boot failed", async () => {

@@ -6,8 +6,8 @@ import { daemonFixture } from "../daemon-fixture.ts";
 import type { DaemonFixture } from "../daemon-fixture.ts";
 
 const FOREVER = ["sleep", "1000"];
-/** a little more than the shortest sleep */
-const SOON_MS = 6000;
+/** more than the shortest sleep, by what a busy machine takes to fall asleep twice */
+const SOON_MS = 9000;
 const LATER_MS = 3_600_000;
 
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();

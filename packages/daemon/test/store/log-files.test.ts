@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { LogLine } from "@aegis/protocol/instance";
+import type { LogLine } from "@aegis/protocol/exec";
 import { LogFiles } from "../../src/store/log-files.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 

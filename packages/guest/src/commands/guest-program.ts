@@ -1,3 +1,5 @@
+import { createReadStream } from "node:fs";
+import { isatty } from "node:tty";
 import { Cli } from "@aegis/cli/cli";
 import type { Entry, Register } from "@aegis/cli/command-table";
 import { endWithReader, printedAll } from "@aegis/cli/process-output";
@@ -18,7 +20,7 @@ export async function runGuestCommand(argv: string[]): Promise<number> {
   const context = {
     env: process.env,
     cwd: process.cwd(),
-    stdin: process.stdin,
+    stdin: isatty(0) ? process.stdin : pipedInput(),
     stdout: process.stdout,
     stderr: process.stderr,
     signals: process,
@@ -31,6 +33,9 @@ export async function runGuestCommand(argv: string[]): Promise<number> {
   await printedAll();
   return exitCode;
 }
+
+/** Of a pipe that is not read for a while, Bun's `process.stdin` now and then never tells the end. */
+const pipedInput = () => createReadStream("", { fd: 0, autoClose: false });
 
 function entriesOf(self: SelfApi): Entry[] {
   const own = async (loaded: Promise<{ register: GuestRegister }>): Promise<{ register: Register }> => {

@@ -1,4 +1,5 @@
-import { ExecRequest, SpawnInstance } from "@aegis/protocol/instance";
+import { ExecRequest } from "@aegis/protocol/exec";
+import { SpawnInstance } from "@aegis/protocol/instance";
 import type { InstancesApi } from "@aegis/sdk/instances-api";
 import type { McpServer } from "@modelcontextprotocol/server";
 import Type from "typebox";

@@ -1,5 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
-import type { ExecRequest } from "@aegis/protocol/instance";
+import type { ExecRequest } from "@aegis/protocol/exec";
 import type { InstancesApi } from "@aegis/sdk/instances-api";
 import { OutputTail } from "./output-tail.ts";
 

@@ -1,4 +1,5 @@
-import { AcquireLease, ExposeRequest } from "@aegis/protocol/instance";
+import { ExposeRequest } from "@aegis/protocol/instance";
+import { AcquireLease } from "@aegis/protocol/lease";
 import type { McpServer } from "@modelcontextprotocol/server";
 import Type from "typebox";
 import { addTool, type GuestApi } from "./tool.ts";

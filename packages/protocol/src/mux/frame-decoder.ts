@@ -14,19 +14,23 @@ export interface FrameTaker {
 }
 
 /**
- * Cuts a byte stream into frames. Zero bytes between frames say nothing. A decoder that is lost skips everything up to a
- * run of zeros that no payload can hold.
+ * Cuts a byte stream into frames. Zero bytes between frames say nothing, where the sender may begin anew; elsewhere nobody
+ * sends them, and who does without end would keep the reader busy. A decoder that is lost skips everything up to a run of
+ * zeros that no payload can hold.
  */
 export class MuxFrameDecoder {
   readonly #taker: FrameTaker;
+  readonly #beginsAnew: boolean;
   readonly #header = new Uint8Array(MUX_HEADER_BYTES);
   #headerFilled = 0;
   #partial: Partial | null = null;
   /** zeros in a row, while lost */
   #run: number | null = null;
 
-  constructor(taker: FrameTaker) {
+  /** @param beginsAnew whether the sender does, with zeros */
+  constructor(taker: FrameTaker, beginsAnew: boolean) {
     this.#taker = taker;
+    this.#beginsAnew = beginsAnew;
   }
 
   push(chunk: Uint8Array): void {
@@ -59,7 +63,7 @@ export class MuxFrameDecoder {
 
   #readHeader(chunk: Uint8Array, from: number): number {
     let at = from;
-    if (this.#headerFilled === 0) while (chunk[at] === 0) at++;
+    if (this.#beginsAnew && this.#headerFilled === 0) while (chunk[at] === 0) at++;
     const part = chunk.subarray(at, at + MUX_HEADER_BYTES - this.#headerFilled);
     this.#header.set(part, this.#headerFilled);
     this.#headerFilled += part.length;

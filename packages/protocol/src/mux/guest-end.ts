@@ -13,10 +13,10 @@ export interface GuestEndOptions {
 /** The guest's end of a channel, for its whole life: every hello of a host begins a new session and breaks the old one. */
 export class MuxGuestEnd {
   readonly #options: GuestEndOptions;
-  readonly #decoder = new MuxFrameDecoder({
-    frame: (frame) => this.#take(frame),
-    malformed: () => this.#refuse(new MuxError("what is no frame")),
-  });
+  readonly #decoder = new MuxFrameDecoder(
+    { frame: (frame) => this.#take(frame), malformed: () => this.#refuse(new MuxError("what is no frame")) },
+    true,
+  );
   #session: MuxSession | null = null;
 
   constructor(options: GuestEndOptions) {

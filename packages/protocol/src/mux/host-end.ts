@@ -14,10 +14,10 @@ const MAX_UNANSWERED_BYTES = 2 * MAX_STREAMS * WINDOW_BYTES;
 export class MuxHostEnd {
   readonly #session: MuxSession;
   readonly #finder: AnswerFinder;
-  readonly #decoder = new MuxFrameDecoder({
-    frame: (frame) => this.#take(frame),
-    malformed: () => this.#fail(new MuxError("what is no frame")),
-  });
+  readonly #decoder = new MuxFrameDecoder(
+    { frame: (frame) => this.#take(frame), malformed: () => this.#fail(new MuxError("what is no frame")) },
+    false,
+  );
   #unanswered: number | null = 0;
   #failure: MuxError | null = null;
 

@@ -12,9 +12,10 @@ import { MuxFrameDecoder } from "../../src/mux/frame-decoder.ts";
 import { AnswerFinder, answerTo, greeting, NONCE_BYTES, nonceOf, RESYNC_RUN } from "../../src/mux/resync.ts";
 import { chunksOf } from "./chunks.ts";
 
-function decoder() {
+function decoder(beginsAnew = true) {
   const seen: (MuxFrame | "malformed")[] = [];
-  const frames = new MuxFrameDecoder({ frame: (frame) => seen.push(frame), malformed: () => seen.push("malformed") });
+  const taker = { frame: (one: MuxFrame) => seen.push(one), malformed: () => seen.push("malformed") };
+  const frames = new MuxFrameDecoder(taker, beginsAnew);
   return { seen, push: (bytes: Uint8Array) => frames.push(bytes) };
 }
 
@@ -59,6 +60,13 @@ test("what no sender writes is malformed as soon as its header is there", () => 
   const { seen, push } = decoder();
   push(encodeMuxFrame(MuxFrameType.data, 1, new Uint8Array(MAX_MUX_PAYLOAD_BYTES)));
   expect(seen).toHaveLength(1);
+});
+
+test("zeros are malformed where the sender never begins anew", () => {
+  const { seen, push } = decoder(false);
+  push(encodeMuxFrame(MuxFrameType.fin, 1));
+  push(new Uint8Array(8));
+  expect(seen).toMatchObject([{ type: MuxFrameType.fin }, "malformed"]);
 });
 
 test("a greeting is understood behind any beginning of any frames, and behind any rubbish", () => {

@@ -16,6 +16,8 @@ export interface BareSetup {
   rootfs: string;
   botApiUrl: string;
   modelUrl: string;
+  /** its agent has a shell and files, on the host */
+  hasTools?: boolean;
 }
 
 /** The OpenClaw of the claw image run on the host as it comes, with a webhook, the same chat and the same model. */
@@ -36,8 +38,9 @@ export class BareOpenClaw implements AsyncDisposable {
     return new BareOpenClaw(setup, webhookPort);
   }
 
-  /** @returns ms from the start of the process until its webhook answers */
+  /** @returns ms from the start of the process until its webhook answers; 0 when it runs already */
   async start(signal: AbortSignal): Promise<number> {
+    if (this.#process !== null) return 0;
     const script = join(this.#setup.rootfs, PACKAGE);
     const log = openSync(join(this.#setup.folder, "output.log"), "a");
     // nothing may change the image that it is run from
@@ -97,8 +100,13 @@ export class BareOpenClaw implements AsyncDisposable {
   }
 }
 
+const OWN_TOOLS = {
+  alsoAllow: ["exec", "read", "write", "edit"],
+  exec: { host: "gateway", security: "full", ask: "off" },
+};
+
 /** What the kit's bot is told as well, without the kit. */
-function config({ folder, botApiUrl, modelUrl }: BareSetup, port: number, webhookPort: number) {
+function config({ folder, botApiUrl, modelUrl, hasTools }: BareSetup, port: number, webhookPort: number) {
   const model = {
     id: "echo",
     name: "echo",
@@ -132,7 +140,7 @@ function config({ folder, botApiUrl, modelUrl }: BareSetup, port: number, webhoo
       },
     },
     session: { dmScope: "per-channel-peer" },
-    tools: { toolSearch: false, profile: "minimal", deny: ["gateway"] },
+    tools: { toolSearch: false, profile: "minimal", deny: ["gateway"], ...(hasTools === true ? OWN_TOOLS : {}) },
     plugins: { allow: ["telegram"], slots: { memory: "none" } },
     channels: {
       telegram: {

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { AegisError } from "@aegis/protocol/errors";
 import type { AegisEvent } from "@aegis/protocol/event";
 import type { InstanceStats, InstanceView } from "@aegis/protocol/instance";
+import { SANDBOX_PREFIX } from "../../../../kits/claw/guest/plugin/sandbox-desk.ts";
 import { KitFixture } from "../../kit-fixture.ts";
 import { cpuTimeOf } from "../process-memory.ts";
 import { orAborted } from "./aborted.ts";
@@ -85,6 +86,15 @@ export class KitBot implements AsyncDisposable {
     throw new Error("the events ended");
   }
 
+  /** The next command of each chat makes a new one. */
+  async deleteSandboxes(): Promise<void> {
+    for (const { id } of await this.#sandboxes()) await this.#kit.client.instances.delete(id);
+  }
+
+  async pauseSandboxes(): Promise<void> {
+    for (const { id } of await this.#sandboxes()) await this.#kit.client.instances.pause(id);
+  }
+
   async stats(): Promise<InstanceStats> {
     const { stats } = await this.#view();
     if (stats === null) throw new Error("the bot does not run");
@@ -114,6 +124,11 @@ export class KitBot implements AsyncDisposable {
 
   #view(): Promise<InstanceView> {
     return this.#kit.client.instances.get(BOT);
+  }
+
+  async #sandboxes(): Promise<InstanceView[]> {
+    const all = await this.#kit.client.instances.list();
+    return all.filter(({ handle }) => handle.startsWith(SANDBOX_PREFIX));
   }
 
   async *#events(sinceSeq: number): AsyncGenerator<AegisEvent> {

@@ -11,7 +11,7 @@ import { Chat } from "./chat.ts";
 import { KitBot } from "./kit-bot.ts";
 
 const RESTARTS = 3;
-const SAMPLES = 10;
+const SAMPLES = 8;
 const SWAP_SAMPLES = 8;
 const WARM_UP = 2;
 /** Before each message, whoever gets it: OpenClaw is quicker, by half, with one that comes soon after another. */
@@ -31,7 +31,8 @@ interface Pair {
 }
 
 /** The bot with the real OpenClaw: what it takes awake and asleep, and OpenClaw run bare on the same host beside it. */
-export async function measureClaw({ daemon, signal }: BenchHost, { idleMinutes }: BenchOptions): Promise<Figure[]> {
+export async function measureClaw({ daemon, signal }: BenchHost, options: BenchOptions): Promise<Figure[]> {
+  const { idleMinutes, clawParts } = options;
   await using opened = new AsyncDisposableStack();
   const model = opened.adopt(await startEchoModel(), (echo) => echo.close());
   const chat = opened.use(await Chat.open(signal));
@@ -44,11 +45,14 @@ export async function measureClaw({ daemon, signal }: BenchHost, { idleMinutes }
   const setup = { folder, rootfs: await kit.rootfs(), botApiUrl: bareChat.url, modelUrl: model.url };
   const bare = opened.use(await BareOpenClaw.prepare(setup));
   const pair: Pair = { kit, chat, bare, bareChat, signal };
-  const figures = [...tell(await boots(pair, first)), ...tell(await replies(pair))];
-  figures.push(...tell(await idling(pair, idleMinutes)));
+  const figures: Figure[] = [];
+  if (clawParts.includes("boots")) figures.push(...tell(await boots(pair, first)));
+  if (clawParts.includes("replies")) figures.push(...tell(await replies(pair)));
+  if (clawParts.includes("idle")) figures.push(...tell(await idling(pair, idleMinutes)));
   await bare.stop();
+  if (!clawParts.includes("swap")) return figures;
   swap.use(new SwapFile(SWAP_MB));
-  return [...figures, ...tell(await swapped(pair, figures))];
+  return [...figures, ...tell(await swapped(pair))];
 }
 
 /** It takes long: what is known is said at once. */
@@ -73,6 +77,7 @@ async function boots({ kit, bare, signal }: Pair, first: number): Promise<Figure
 }
 
 async function replies({ kit, chat, bare, bareChat, signal }: Pair): Promise<Figure[]> {
+  await bare.start(signal);
   const [plain, awake, asleep]: [number[], number[], number[]] = [[], [], []];
   for (let round = -WARM_UP; round < SAMPLES; round++) {
     await delay(SETTLE_MS, undefined, { signal });
@@ -88,7 +93,7 @@ async function replies({ kit, chat, bare, bareChat, signal }: Pair): Promise<Fig
   const { resident_bytes, memory_bytes } = await kit.stats();
   const bareMemory: [string, number[]] = ["OpenClaw's processes on the host (Pss)", [bare.memory]];
   return [
-    figure(AWAKE, "ms", awake, { raw: ["OpenClaw on the host", plain] }),
+    figure("message to first reply, awake", "ms", awake, { raw: ["OpenClaw on the host", plain] }),
     figure("message to first reply, asleep", "ms", asleep),
     figure("what sleep adds", "ms", beyond(asleep, awake), { target: TARGETS.asleepMs }),
     figure("bot awake, resident", "MB", [resident_bytes / MB], { raw: bareMemory }),
@@ -98,6 +103,7 @@ async function replies({ kit, chat, bare, bareChat, signal }: Pair): Promise<Fig
 
 /** As it is left alone: it goes to sleep by itself after a minute. */
 async function idling({ kit, bare, signal }: Pair, minutes: number): Promise<Figure[]> {
+  await bare.start(signal);
   const [start, before, bareBefore] = [performance.now(), await kit.cpuTimes(), bare.cpuTime];
   await delay(minutes * 60_000, undefined, { signal });
   const [after, bareAfter, ms] = [await kit.cpuTimes(), bare.cpuTime, performance.now() - start];
@@ -124,20 +130,30 @@ async function idling({ kit, bare, signal }: Pair, minutes: number): Promise<Fig
   ];
 }
 
-async function swapped({ kit, chat, signal }: Pair, before: readonly Figure[]): Promise<Figure[]> {
-  const [left, resident, tookMs, replied]: [number[], number[], number[], number[]] = [[], [], [], []];
-  for (let round = 0; round < SWAP_SAMPLES; round++) {
-    await chat.reply();
+async function swapped({ kit, chat, signal }: Pair): Promise<Figure[]> {
+  const [left, resident, tookMs, awake, replied]: [number[], number[], number[], number[], number[]] = [
+    [],
+    [],
+    [],
+    [],
+    [],
+  ];
+  for (let round = -WARM_UP; round < SWAP_SAMPLES; round++) {
+    await delay(SETTLE_MS, undefined, { signal });
+    const before = await chat.reply();
     const { after_bytes, took_ms } = await kit.pauseIntoSwap();
     const { resident_bytes } = await kit.stats();
     await delay(SETTLE_MS, undefined, { signal });
-    replied.push(await chat.reply());
+    const woken = await chat.reply();
+    if (round < 0) continue;
+    awake.push(before);
+    replied.push(woken);
     left.push(after_bytes / MB);
     resident.push(resident_bytes / MB);
     tookMs.push(took_ms);
   }
-  const awake = before.find(({ aegis }) => aegis.label === AWAKE)?.aegis.values ?? [];
   return [
+    figure("message to first reply, awake, before each of them", "ms", awake),
     figure("message to first reply, asleep in swap", "ms", replied),
     figure("what sleep in swap adds", "ms", beyond(replied, awake), { target: TARGETS.swappedMs }),
     figure("bot asleep in swap, resident", "MB", resident, { target: TARGETS.swappedMb }),
@@ -145,8 +161,6 @@ async function swapped({ kit, chat, signal }: Pair, before: readonly Figure[]): 
     figure("going to swap, behind everything else", "ms", tookMs),
   ];
 }
-
-const AWAKE = "message to first reply, awake";
 
 const beyond = (values: readonly number[], awake: readonly number[]): number[] =>
   values.map((value) => value - summarise(awake).median);

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { messageOf } from "@aegis/protocol/errors";
 import type { Upstream } from "../upstream.ts";
 import { answerError, answerResult, BotApiError } from "./answer.ts";
 import { readParameters } from "./read-parameters.ts";
@@ -43,7 +44,7 @@ export function createBotApiServer(deps: Dependencies): Server {
   const server = createServer((request, response) => {
     handle(deps, request, response).catch((error: unknown) => {
       if (error instanceof BotApiError) return answerError(response, error);
-      deps.log(`Bot API call failed: ${error instanceof Error ? error.message : String(error)}`);
+      deps.log(`Bot API call failed: ${messageOf(error)}`);
       answerError(response, new BotApiError(500, "Internal Server Error"));
     });
   });

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
 import { BotApiError } from "../bot-api/answer.ts";
 import type { FileStore } from "../local/file-store.ts";
 import type { LocalChat } from "../local/local-chat.ts";
@@ -45,7 +45,7 @@ export function createChatServer(deps: ChatServerDependencies): Server {
 
 function answerFailure(deps: ChatServerDependencies, response: ServerResponse, error: unknown): void {
   const known = asAegisError(error);
-  if (!known) deps.log(`chat page: ${error instanceof Error ? error.message : String(error)}`);
+  if (!known) deps.log(`chat page: ${messageOf(error)}`);
   if (response.headersSent) return void response.destroy();
   const { status, code, message } = known ?? new AegisError("internal", "The chat failed; its log says why.");
   response.writeHead(status, { "content-type": "application/json", connection: "close" });

@@ -6,6 +6,8 @@ export type Outcome =
   | { kind: "accepted" }
   /** the bot will never take this one */
   | { kind: "refused"; reason: string }
+  /** it broke on this one, or on all of them */
+  | { kind: "broken"; reason: string }
   /** worth another try */
   | { kind: "failed"; reason: string; retryAfterS: number | null };
 
@@ -19,6 +21,7 @@ const isDurable = (header: string | string[] | undefined): boolean => header ===
 function judge(status: number, headers: NodeJS.Dict<string | string[]>): Outcome {
   if (status === 200 && isDurable(headers["x-openclaw-delivery-accepted"])) return { kind: "accepted" };
   if (permanent.has(status)) return { kind: "refused", reason: `the bot answered ${status}` };
+  if (status === 500) return { kind: "broken", reason: "the bot answered 500" };
   const seconds = Number(headers["retry-after"] ?? Number.NaN);
   const reason = status === 200 ? "the bot answered 200 without a durable receipt" : `the bot answered ${status}`;
   return { kind: "failed", reason, retryAfterS: Number.isFinite(seconds) ? seconds : null };

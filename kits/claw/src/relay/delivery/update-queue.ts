@@ -19,6 +19,7 @@ export class UpdateQueue {
   readonly #settings: Settings;
   readonly #insert: StatementSync;
   readonly #head: StatementSync;
+  readonly #behind: StatementSync;
   readonly #lanes: StatementSync;
   readonly #settle: StatementSync;
   readonly #prune: StatementSync;
@@ -32,6 +33,10 @@ export class UpdateQueue {
     this.#insert = db.prepare("INSERT OR IGNORE INTO incoming (update_id, lane, body) VALUES (?, ?, ?)");
     this.#head = db.prepare(
       "SELECT position, update_id, body FROM incoming WHERE state = 'pending' AND lane = ? ORDER BY position LIMIT 1",
+    );
+    this.#behind = db.prepare(
+      `SELECT position, update_id, body FROM incoming WHERE state = 'pending' AND position > ?1
+       AND lane = (SELECT lane FROM incoming WHERE position = ?1) ORDER BY position LIMIT 1`,
     );
     this.#lanes = db.prepare(
       "SELECT lane FROM incoming WHERE state = 'pending' GROUP BY lane ORDER BY min(position) LIMIT 64",
@@ -113,9 +118,12 @@ export class UpdateQueue {
   }
 
   head(lane: string): PendingUpdate | null {
-    const row = this.#head.get(lane);
-    if (!row) return null;
-    return { position: Number(row["position"]), updateId: Number(row["update_id"]), body: String(row["body"]) };
+    return pendingOf(this.#head.get(lane));
+  }
+
+  /** The next one of the same lane. */
+  behind({ position }: PendingUpdate): PendingUpdate | null {
+    return pendingOf(this.#behind.get(position));
   }
 
   /** Ends an update: the bot has it, or will never take it. Its text is not kept. */
@@ -123,4 +131,9 @@ export class UpdateQueue {
     this.#settle.run(state, update.position);
     this.#prune.run(update.position - rememberedUpdates);
   }
+}
+
+function pendingOf(row: Record<string, unknown> | undefined): PendingUpdate | null {
+  if (row === undefined) return null;
+  return { position: Number(row["position"]), updateId: Number(row["update_id"]), body: String(row["body"]) };
 }

@@ -4,6 +4,8 @@ import { pipeline } from "node:stream/promises";
 import { answerResult, BotApiError } from "../bot-api/answer.ts";
 import { readParameters } from "../bot-api/read-parameters.ts";
 import { closeServer } from "../listen.ts";
+import { parseJson } from "../json-value.ts";
+import { nameOf, type SentJournal } from "../sent-journal.ts";
 import type { FileCall, MethodCall, Upstream } from "../upstream.ts";
 import type { FileStore } from "./file-store.ts";
 import type { LocalChat } from "./local-chat.ts";
@@ -16,6 +18,7 @@ interface Dependencies {
   shapes: TelegramShapes;
   page: Server;
   chatUrl: string;
+  journal: SentJournal;
 }
 
 /** Plays Telegram for the one chat of the page. */
@@ -32,7 +35,13 @@ export class LocalUpstream implements Upstream {
   async call({ method, query, request, response }: MethodCall): Promise<void> {
     const run = localMethod(method);
     if (!run) throw new BotApiError(404, `Not Found: the local chat has no method ${method}`);
-    answerResult(response, await run(this.#deps, await readParameters(request, query)));
+    const name = nameOf(request);
+    const known = name === null ? null : this.#deps.journal.named(name);
+    const parameters = await readParameters(request, query);
+    const result = known === null ? await run(this.#deps, parameters) : parseJson(known.text);
+    if (name !== null && known === null)
+      this.#deps.journal.put(name, { status: 200, type: "application/json", text: JSON.stringify(result) });
+    answerResult(response, result);
   }
 
   async download({ path, response }: FileCall): Promise<void> {

@@ -6,6 +6,7 @@ import { loadPageAssets } from "../chat/page-assets.ts";
 import type { UpdateQueue } from "../delivery/update-queue.ts";
 import { closeServer, listen } from "../listen.ts";
 import type { LocalUpstreamOptions } from "../options.ts";
+import { SentJournal } from "../sent-journal.ts";
 import type { Settings } from "../settings.ts";
 import type { ChatFeed } from "./chat-feed.ts";
 import { FileStore } from "./file-store.ts";
@@ -43,7 +44,7 @@ export async function startLocalUpstream(deps: Dependencies): Promise<LocalUpstr
 
   const { page, port } = await openPage(open, options, settings.number("chat_port"));
   settings.set("chat_port", port);
-  return new LocalUpstream({ chat, files, shapes, page, chatUrl: access.url(port) });
+  return new LocalUpstream({ journal: new SentJournal(db), chat, files, shapes, page, chatUrl: access.url(port) });
 }
 
 type Page = ReturnType<typeof createChatServer>;

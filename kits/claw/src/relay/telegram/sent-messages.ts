@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { BotApiError } from "../bot-api/answer.ts";
 import { readBody } from "../bot-api/read-parameters.ts";
+import { nameOf, type SentAnswer, type SentJournal } from "../sent-journal.ts";
 import type { MethodCall } from "../upstream.ts";
-import type { SentAnswer, SentJournal } from "./sent-journal.ts";
 import { type TelegramClient, TelegramFailure } from "./telegram-client.ts";
 
 /** Texts are smaller; what is larger carries a file and is passed on as it comes. */
@@ -16,7 +16,7 @@ const mostRecent = 64;
 
 interface Flight {
   answer: Promise<SentAnswer>;
-  asker: ServerResponse;
+  asker: ServerResponse | null;
 }
 
 interface Dependencies {
@@ -56,13 +56,13 @@ export class SentMessages {
   /** @throws BotApiError 502 when Telegram does not answer */
   async call({ method, query, request, response }: MethodCall): Promise<void> {
     const body = await readBody(request, largestBody);
-    const key = createHash("sha256")
-      .update(`${method.toLowerCase()}\n${query.toString()}\n`)
-      .update(body)
-      .digest("base64url");
+    const name = nameOf(request);
+    const key = name ?? hashOf(method, query, body);
     const answer =
-      this.#known(method, key) ?? (await this.#flight(key, response, () => this.#send(method, query, body, key)));
-    response.once("finish", () => this.#heard(key, response.shouldKeepAlive ? request.socket : null));
+      this.#known(method, key, name) ??
+      (await this.#flight(key, name === null ? response : null, () => this.#send(method, query, body, key)));
+    if (name === null)
+      response.once("finish", () => this.#heard(key, response.shouldKeepAlive ? request.socket : null));
     response.writeHead(answer.status, {
       "content-type": answer.type,
       "content-length": Buffer.byteLength(answer.text),
@@ -70,16 +70,20 @@ export class SentMessages {
     response.end(answer.text);
   }
 
-  #known(method: string, key: string): SentAnswer | null {
-    const answer = this.#deps.journal.unheard(key);
+  #known(method: string, key: string, name: string | null): SentAnswer | null {
+    const { journal } = this.#deps;
+    const answer = name === null ? journal.unheard(key) : journal.named(name);
     if (answer !== null) this.#deps.log(`the bot repeats a ${method} whose answer it has missed: not sent again`);
     return answer;
   }
 
-  /** The same call while the first is on its way is a repetition only when nobody waits for the first any more. */
-  #flight(key: string, asker: ServerResponse, send: () => Promise<SentAnswer>): Promise<SentAnswer> {
+  /**
+   * The same call while the first is on its way is a repetition only when nobody waits for the first any more.
+   * @param asker null: the call has a name, so the same is the same
+   */
+  #flight(key: string, asker: ServerResponse | null, send: () => Promise<SentAnswer>): Promise<SentAnswer> {
     const first = this.#flights.get(key);
-    if (first?.asker.destroyed === true) return first.answer;
+    if (first !== undefined && (first.asker === null || first.asker.destroyed)) return first.answer;
     const flight = { answer: send(), asker };
     this.#flights.set(key, flight);
     const over = (): void => {
@@ -129,6 +133,9 @@ export class SentMessages {
     return recent;
   }
 }
+
+const hashOf = (method: string, query: URLSearchParams, body: Buffer): string =>
+  createHash("sha256").update(`${method.toLowerCase()}\n${query.toString()}\n`).update(body).digest("base64url");
 
 async function readAnswer(incoming: IncomingMessage): Promise<SentAnswer> {
   const chunks: Buffer[] = [];

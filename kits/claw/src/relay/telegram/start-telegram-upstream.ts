@@ -1,12 +1,12 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { UpdateQueue } from "../delivery/update-queue.ts";
 import type { TelegramUpstreamOptions } from "../options.ts";
+import { SentJournal } from "../sent-journal.ts";
 import type { Settings } from "../settings.ts";
 import { openWebhook } from "./open-webhook.ts";
 import { PolledUpdates } from "./polled-updates.ts";
 import { Poller } from "./poller.ts";
 import { TelegramClient } from "./telegram-client.ts";
-import { SentJournal } from "./sent-journal.ts";
 import { checkToken, type Intake, TelegramUpstream } from "./telegram-upstream.ts";
 import { Trouble } from "./trouble.ts";
 import { welcomeOf } from "./welcome.ts";

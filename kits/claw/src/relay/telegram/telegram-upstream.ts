@@ -3,8 +3,8 @@ import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { AegisError } from "@aegis/protocol/errors";
 import { BotApiError } from "../bot-api/answer.ts";
+import type { SentJournal } from "../sent-journal.ts";
 import type { FileCall, MethodCall, UpdateSource, Upstream } from "../upstream.ts";
-import type { SentJournal } from "./sent-journal.ts";
 import { SentMessages } from "./sent-messages.ts";
 import { type TelegramClient, TelegramFailure } from "./telegram-client.ts";
 

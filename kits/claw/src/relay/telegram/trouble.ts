@@ -1,3 +1,4 @@
+import { messageOf } from "@aegis/protocol/errors";
 import { TelegramFailure } from "./telegram-client.ts";
 
 type Kind = "conflict" | "webhook-taken" | "unauthorized" | "unreachable" | "public-url" | "tunnel";
@@ -18,7 +19,7 @@ export class Trouble {
   met(error: unknown, failures: number): void {
     const kind = kindOf(error);
     if (kind === "unreachable" && failures < patience) return;
-    this.begin(kind, texts[kind](error instanceof Error ? error.message : String(error)));
+    this.begin(kind, texts[kind](messageOf(error)));
   }
 
   begin(kind: Kind, text: string): void {

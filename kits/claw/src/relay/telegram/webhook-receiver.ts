@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { messageOf } from "@aegis/protocol/errors";
 import { BotApiError } from "../bot-api/answer.ts";
 import { readBody } from "../bot-api/read-parameters.ts";
 import { secretEquals } from "../bot-api/secret-equals.ts";
@@ -34,7 +35,7 @@ export function createWebhookReceiver(deps: Dependencies): Server {
       return refuse(response, isPost(request) ? 401 : 404);
     }
     receive(deps, request, response).catch((error: unknown) => {
-      deps.log(`an update by webhook was not taken: ${error instanceof Error ? error.message : String(error)}`);
+      deps.log(`an update by webhook was not taken: ${messageOf(error)}`);
       refuse(response, error instanceof BotApiError ? error.status : 500);
     });
   });

@@ -14,6 +14,7 @@ import { freshFolder } from "../linux/fresh-folder.ts";
 import { fillBootFolder, linkDisk } from "./machine-folder.ts";
 import type { BootPlace } from "../linux/machine-places.ts";
 import type { MemoryReclaim } from "./memory-reclaim.ts";
+import { SwappedMemory } from "./swapped-memory.ts";
 import { writeMachineRecord } from "../linux/machine-record.ts";
 import type { AddressBlock } from "../linux/network/address-block.ts";
 import { ociConfig } from "../linux/oci-config.ts";
@@ -41,7 +42,7 @@ export interface BootHost {
 
 const PROBE_MS = 20_000;
 
-export const socketPath = (folder: string): string => join(folder, "harness.sock");
+export const HARNESS_SOCKET = "harness.sock";
 
 /** Boots up to a harness that has answered. Leaves its traces when it fails: the caller calls `place.release`. */
 export async function bootMachine(
@@ -59,13 +60,15 @@ export async function bootMachine(
   ]);
   await linkDisk(place.folder, disk);
   signal?.throwIfAborted();
-  const socket = await listenForHarness(socketPath(place.folder));
+  const socketPath = join(place.folder, HARNESS_SOCKET);
+  const socket = await listenForHarness(socketPath);
   const output = await bootWith(host, place, spec, disk, socket);
   try {
     const identity = await findInit(host, place, output);
     const { instanceId, boot } = spec;
     const record = {
       version: 1 as const,
+      driver: "container" as const,
       instanceId,
       boot,
       slot: place.link.slot,
@@ -79,9 +82,10 @@ export async function bootMachine(
     const machine = new ContainerMachine({
       record,
       cgroup,
-      socketPath: socketPath(place.folder),
+      address: place.link.address,
+      socketPath,
       diskBytes: () => diskImageBytes(imagePath(diskFolder)),
-      reclaim: (stop) => host.reclaim.run(place, stop),
+      swapped: new SwappedMemory(host.reclaim, place),
       release,
     });
     await awaitHarness(machine, output, signal).catch((error: unknown) => {

@@ -1,32 +1,37 @@
 import { setTimeout } from "node:timers/promises";
 import type { Duplex } from "node:stream";
 import type { InstanceStats } from "@aegis/protocol/instance";
-import type { Machine, MachineExit, ReclaimOutcome } from "../../core/driver.ts";
+import type { MachineExit, ReclaimOutcome } from "../../core/driver.ts";
 import type { Cgroup } from "../linux/cgroup.ts";
+import { DirectPorts } from "../linux/direct-ports.ts";
 import { ExitWatch } from "../linux/exit-watch.ts";
 import { dialHarness } from "../linux/harness-socket.ts";
+import type { LocalMachine } from "../linux/home-machines.ts";
 import type { MachineRecord } from "../linux/machine-record.ts";
+import type { SwappedMemory } from "./swapped-memory.ts";
 
 export interface ContainerMachineParts {
   record: MachineRecord;
   cgroup: Cgroup;
   socketPath: string;
+  /** IPv4 */
+  address: string;
   /** what its disk takes of the host's; null where the disk has no bound of its own */
   diskBytes: () => Promise<number | null>;
-  /** the machine is frozen while it runs */
-  reclaim: (signal: AbortSignal) => Promise<ReclaimOutcome>;
+  swapped: SwappedMemory;
   /** takes back what the host holds for the boot: network, control groups, boot files */
   release: () => Promise<void>;
 }
 
 const KILL_LOOK_MS = 3;
 
-export class ContainerMachine implements Machine {
+export class ContainerMachine implements LocalMachine {
   readonly instanceId: string;
   readonly boot: number;
   readonly exited: Promise<MachineExit>;
   readonly #parts: ContainerMachineParts;
   readonly #watch: ExitWatch;
+  readonly #ports: DirectPorts;
   #gone: MachineExit | null = null;
   #released: Promise<void> | null = null;
 
@@ -36,10 +41,15 @@ export class ContainerMachine implements Machine {
     this.#parts = parts;
     this.#watch = new ExitWatch(parts.record, parts.cgroup.eventsFile);
     this.exited = this.#watch.exited.then(() => this.#exit());
+    this.#ports = new DirectPorts(parts.address, this.exited);
   }
 
   dial(signal?: AbortSignal): Promise<Duplex> {
     return dialHarness(this.#parts.socketPath, signal);
+  }
+
+  dialPort(port: number, signal?: AbortSignal): Promise<Duplex | null> {
+    return this.#ports.dial(port, signal);
   }
 
   async pause(): Promise<void> {
@@ -48,6 +58,7 @@ export class ContainerMachine implements Machine {
 
   async resume(): Promise<void> {
     await this.#parts.cgroup.thaw();
+    this.#parts.swapped.takeBack();
   }
 
   async isPaused(): Promise<boolean> {
@@ -80,15 +91,17 @@ export class ContainerMachine implements Machine {
   }
 
   reclaim(signal: AbortSignal): Promise<ReclaimOutcome> {
-    return this.#parts.reclaim(signal);
+    return this.#parts.swapped.giveBack(signal);
   }
 
   /** Stops watching; the machine itself goes on. */
   forget(): void {
+    this.#parts.swapped.stop();
     this.#watch.close();
   }
 
   async #exit(): Promise<MachineExit> {
+    this.#parts.swapped.stop();
     const outOfMemory = (await this.#parts.cgroup.outOfMemoryKills()) > 0;
     const outOfProcesses = (await this.#parts.cgroup.refusedProcesses()) > 0;
     this.#gone = { outOfMemory, ...(outOfProcesses ? { outOfProcesses } : {}) };

@@ -1,6 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
 import { ATTACH_DISK } from "./attach-disk.ts";
 import { openDisk } from "./instance-disk.ts";
 import { runCommand } from "../linux/run-command.ts";
@@ -29,7 +29,7 @@ export async function whyNoDiskImages(data: string): Promise<string | null> {
   } catch (error) {
     // Room can come back, and until then a boot says itself what it lacks.
     if (error instanceof AegisError && error.code === "disk_full") return null;
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,7 +1,7 @@
 import { lchown, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { exists } from "../linux/cgroup-layout.ts";
-import { fitDiskImage, imagePath, makeDiskImage } from "../linux/disk-image.ts";
+import { fitDiskImage, imagePath, isPlainDisk, makeDiskImage, plainLayers } from "../linux/disk-image.ts";
 import { FIRST_HOST_ID } from "../linux/oci-config.ts";
 import type { SpareDisk } from "./spare-disk.ts";
 
@@ -36,7 +36,7 @@ export async function openDisk(folder: string, bootFolder: string, wish: DiskWis
   const mountPoint = join(bootFolder, DISK_MOUNT);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const isThere = await exists(image);
-  if (!isThere && (!asImage || (await exists(join(folder, "upper"))))) return plainFolders(folder);
+  if (!isThere && (!asImage || (await isPlainDisk(folder)))) return plainFolders(folder);
   await mkdir(mountPoint, { mode: 0o700 });
   if (isThere) await fitDiskImage(image, sizeMb);
   else if (wish.spare?.take(image, sizeMb) !== true) await makeDiskImage(image, sizeMb, mountPoint);
@@ -44,7 +44,7 @@ export async function openDisk(folder: string, bootFolder: string, wish: DiskWis
 }
 
 async function plainFolders(folder: string): Promise<InstanceDisk> {
-  const layers = { upper: join(folder, "upper"), work: join(folder, "work") };
+  const layers = plainLayers(folder);
   for (const layer of Object.values(layers)) {
     const made = await mkdir(layer, { mode: 0o755 }).then(
       () => true,

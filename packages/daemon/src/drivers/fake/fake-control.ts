@@ -20,6 +20,7 @@ type Request = { [M in keyof HostRequests]: { method: M; params: HostRequests[M]
 /** The control stream of a fake harness: one at a time, the newest; what is said while there is none waits for it. */
 export class FakeControl {
   readonly #gate: PauseGate;
+  readonly #onToken: (token: string) => void;
   readonly #spawn: Spawn;
   readonly #onExit: () => void;
   readonly #waiting: string[] = [];
@@ -28,8 +29,9 @@ export class FakeControl {
   #workload: FakeProcess | null = null;
   #token: string | null = null;
 
-  constructor(gate: PauseGate, spawn: Spawn, onExit: () => void) {
+  constructor(gate: PauseGate, spawn: Spawn, onToken: (token: string) => void, onExit: () => void) {
     this.#gate = gate;
+    this.#onToken = onToken;
     this.#spawn = spawn;
     this.#onExit = onExit;
   }
@@ -88,6 +90,7 @@ export class FakeControl {
         return this.#run(request.params);
       case "token":
         this.#token = request.params.token;
+        this.#onToken(request.params.token);
         return { result: {} };
       case "signal":
         this.#workload?.signal(request.params.signal);

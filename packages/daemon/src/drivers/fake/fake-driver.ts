@@ -1,5 +1,5 @@
 import { AegisError } from "@aegis/protocol/errors";
-import type { Driver, DriverFeatures, DriverObserver, MachineSpec } from "../../core/driver.ts";
+import type { Driver, DriverFeatures, DriverObserver, MachineSpec, Machine } from "../../core/driver.ts";
 import { FakeMachine } from "./fake-machine.ts";
 import type { FakeFaults, FakeSnapshot } from "./fake-machine.ts";
 
@@ -43,6 +43,8 @@ export class FakeDriver implements Driver {
   beforeCreate: (spec: MachineSpec) => Promise<void> = async () => undefined;
   /** a test puts something here that `hibernate` waits for, in the middle of it */
   whileHibernating: (signal: AbortSignal) => Promise<void> = async () => undefined;
+  /** a test puts something here that `restore` waits for, when the machine is reachable and nothing is known of its harness */
+  whileRestoring: () => Promise<void> = async () => undefined;
 
   constructor(host = new FakeHost(), features: Partial<DriverFeatures> = {}) {
     this.host = host;
@@ -102,7 +104,12 @@ export class FakeDriver implements Driver {
     return machine;
   }
 
-  async restore(spec: MachineSpec, key: Uint8Array, signal?: AbortSignal): Promise<FakeMachine> {
+  async restore(
+    spec: MachineSpec,
+    key: Uint8Array,
+    signal?: AbortSignal,
+    onReachable?: (machine: Machine) => void,
+  ): Promise<FakeMachine> {
     signal?.throwIfAborted();
     await abortable(this.beforeCreate(spec), signal);
     const snapshot = this.host.snapshots.get(spec.instanceId);
@@ -116,6 +123,12 @@ export class FakeDriver implements Driver {
     }
     const machine = this.#make(spec, snapshot);
     snapshot.harness.gate.open();
+    onReachable?.(machine);
+    await this.whileRestoring().catch(async (error: unknown) => {
+      await machine.kill();
+      await machine.remove();
+      throw error;
+    });
     return machine;
   }
 

@@ -20,6 +20,8 @@ import {
 } from "./fake-process.ts";
 import type { PauseGate } from "./pause-gate.ts";
 
+type StreamRequest = HarnessNotifications["stream.open"];
+
 /** The harness of a fake machine: the control protocol for real, processes by script. */
 export class FakeHarness {
   readonly #gate: PauseGate;
@@ -27,7 +29,7 @@ export class FakeHarness {
   /** both ends of each open stream, by the guest's */
   readonly #streams = new Map<Duplex, Duplex>();
   readonly #services = new Map<number, FakeService>();
-  readonly #asked = new Map<string, (stream: Duplex) => void>();
+  readonly #asked = new Map<string, { request: StreamRequest; take: (stream: Duplex) => void }>();
   readonly #control: FakeControl;
   #nextStream = 1;
   /** the harness ended by itself, after a shutdown */
@@ -39,6 +41,7 @@ export class FakeHarness {
     this.#control = new FakeControl(
       gate,
       (spec, write) => this.#spawn(spec, write),
+      (token) => this.#askAgain(token),
       () => this.onExit(),
     );
   }
@@ -55,13 +58,27 @@ export class FakeHarness {
 
   /** Opens a stream; the host's end of it. */
   dial(): Duplex {
+    const { host, guest } = this.#pair();
+    void this.#serve(guest);
+    return host;
+  }
+
+  /** A stream to what listens on a port, past the harness; null: nothing does. */
+  dialPort(port: number): Duplex | null {
+    const service = this.#services.get(port);
+    if (service === undefined) return null;
+    const { host, guest } = this.#pair();
+    this.#serveService(guest, service);
+    return host;
+  }
+
+  #pair(): { host: Duplex; guest: Duplex } {
     const [host, guest] = duplexPair();
     this.#streams.set(guest, host);
     guest.on("error", () => undefined);
     guest.once("close", () => this.#streams.delete(guest));
     host.on("error", () => undefined);
-    void this.#serve(guest);
-    return host;
+    return { host, guest };
   }
 
   /** Ends every stream, as the death of the machine does: what was sent before still arrives. */
@@ -101,10 +118,15 @@ export class FakeHarness {
   ): Promise<Duplex> {
     const { promise, resolve } = Promise.withResolvers<Duplex>();
     const streamId = `fake-${this.#nextStream++}`;
-    this.#asked.set(streamId, resolve);
-    const params: HarnessNotifications["stream.open"] = { stream_id: streamId, token, ...to };
-    this.#control.notify("stream.open", params);
+    const request: StreamRequest = { stream_id: streamId, token, ...to };
+    this.#asked.set(streamId, { request, take: resolve });
+    this.#control.notify("stream.open", request);
     return promise;
+  }
+
+  /** As the real one: what waits is told again, with the new token. */
+  #askAgain(token: string): void {
+    for (const { request } of this.#asked.values()) this.#control.notify("stream.open", { ...request, token });
   }
 
   #spawn(spec: FakeProcessSpec, write: FakeProcessHost["write"]): FakeProcess | null {
@@ -144,11 +166,11 @@ export class FakeHarness {
   }
 
   #accept(stream: Duplex, streamId: string): void {
-    const taken = this.#asked.get(streamId);
-    if (taken === undefined) return refuse(stream, "unknown_stream", `no stream ${streamId} was asked for`);
+    const asked = this.#asked.get(streamId);
+    if (asked === undefined) return refuse(stream, "unknown_stream", `no stream ${streamId} was asked for`);
     this.#asked.delete(streamId);
     reply(stream, { ok: true });
-    taken(stream);
+    asked.take(stream);
   }
 
   #serveExec(stream: Duplex, header: ExecHeader): void {
@@ -160,6 +182,10 @@ export class FakeHarness {
     const service = this.#services.get(port);
     if (service === undefined) return refuse(stream, "connection_refused", `nothing listens on port ${port}`);
     reply(stream, { ok: true });
+    this.#serveService(stream, service);
+  }
+
+  #serveService(stream: Duplex, service: FakeService): void {
     stream.on("data", (chunk: Buffer) => void this.#answer(stream, service, chunk));
     if (service === "echo") stream.once("end", () => stream.end());
   }

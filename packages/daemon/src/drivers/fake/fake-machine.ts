@@ -90,6 +90,11 @@ export class FakeMachine implements Machine {
     return this.harness.dial();
   }
 
+  async dialPort(port: number, signal?: AbortSignal): Promise<Duplex | null> {
+    signal?.throwIfAborted();
+    return this.#alive ? this.harness.dialPort(port) : null;
+  }
+
   async pause(): Promise<void> {
     if (this.#faults.pause !== null) throw this.#faults.pause;
     this.#gate.close();

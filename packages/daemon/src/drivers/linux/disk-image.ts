@@ -1,6 +1,7 @@
 import { chown, mkdir, open, rename, rm, stat, truncate } from "node:fs/promises";
-import { join } from "node:path";
-import { AegisError } from "@aegis/protocol/errors";
+import { dirname, join } from "node:path";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
+import { exists } from "./cgroup-layout.ts";
 import { diskFull, saysDiskFull } from "./disk-full.ts";
 import { FIRST_HOST_ID } from "./oci-config.ts";
 import { runCommand } from "./run-command.ts";
@@ -21,6 +22,16 @@ const CHECKED = [0, 1, 2];
 
 /** Where the image of a disk is in the disk's folder. */
 export const imagePath = (folder: string): string => join(folder, "image.ext4");
+
+/** Where the memory of a hibernated machine lies, beside its disk's folder. */
+export const snapshotPath = (folder: string): string => join(dirname(folder), "snapshot");
+
+/** Of a container on a host that mounts no images: what it writes is in the disk's folder itself. */
+export const plainLayers = (folder: string) => ({ upper: join(folder, "upper"), work: join(folder, "work") });
+
+/** Whether what an instance wrote is there as plain folders, which no image takes the place of. */
+export const isPlainDisk = async (folder: string): Promise<boolean> =>
+  !(await exists(imagePath(folder))) && (await exists(plainLayers(folder).upper));
 
 /**
  * Makes a sparse file with an empty ext4 in it that holds the layers of an overlay. The file appears whole or not at all.
@@ -63,7 +74,7 @@ export async function fitDiskImage(path: string, sizeMb: number): Promise<void> 
       "The instance cannot start: its disk is still in use by its last boot. Start it again in a moment.",
     );
   await runCommand("e2fsck", ["-f", "-p", path], { timeoutMs: CHECK_MS, accepts: CHECKED }).catch((error: unknown) => {
-    throw damaged(error instanceof Error ? error.message : String(error));
+    throw damaged(messageOf(error));
   });
   if (grows) await tool("resize2fs", [path, `${wanted}`]);
 }

@@ -1,4 +1,4 @@
-import { watch, type FSWatcher } from "node:fs";
+import { readFileSync, watch, type FSWatcher } from "node:fs";
 import { isAlive, type ProcessIdentity } from "./process-identity.ts";
 
 /** A machine that ends also ends its control stream, which tells as well: this is for what nothing else has told. */
@@ -42,12 +42,24 @@ export class ExitWatch {
 
   #watch(file: string): FSWatcher | null {
     try {
-      const watcher = watch(file, { persistent: false }, () => void this.look());
+      // it changes with every pause and wake as well
+      const watcher = watch(file, { persistent: false }, () => {
+        if (!isPopulated(file)) void this.look();
+      });
       watcher.on("error", () => watcher.close());
       return watcher;
     } catch {
       // The host is out of inotify watches: polling must do.
       return null;
     }
+  }
+}
+
+/** In this thread, since the kernel answers from memory and a wake waits for nobody. A group that is gone has no process. */
+function isPopulated(eventsFile: string): boolean {
+  try {
+    return readFileSync(eventsFile, "latin1").includes("populated 1");
+  } catch {
+    return false;
   }
 }

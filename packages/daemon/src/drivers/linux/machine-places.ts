@@ -38,8 +38,9 @@ export class MachinePlaces {
     this.#network = network;
   }
 
-  async take(owner: LinkOwner): Promise<BootPlace> {
-    return this.#place(await this.#network.takeLink(owner));
+  /** @param address as {@link HostNetwork.takeLink} takes it */
+  async take(owner: LinkOwner, address: string | null = null): Promise<BootPlace> {
+    return this.#place(await this.#network.takeLink(owner, address));
   }
 
   #place(link: InstanceLink): BootPlace {

@@ -1,12 +1,16 @@
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DriverName } from "@aegis/protocol/instance";
 import { NetworkPolicy } from "@aegis/protocol/network";
 import Type, { type Static } from "typebox";
 import { Check } from "typebox/value";
+import { hostBootId, isAlive } from "./process-identity.ts";
 
 /** What a later daemon must know to take a running machine up again. */
 const MachineRecord = Type.Object({
   version: Type.Literal(1),
+  /** absent where an older daemon made the machine: `container` */
+  driver: Type.Optional(DriverName),
   instanceId: Type.String(),
   boot: Type.Integer(),
   pid: Type.Integer({ minimum: 2 }),
@@ -38,4 +42,14 @@ export async function readMachineRecord(folder: string): Promise<MachineRecord |
     if (error instanceof SyntaxError) return null;
     throw error;
   }
+}
+
+/** What made the machines that an earlier daemon of the home left; null when it left none, or those of another boot of the host. */
+export async function driverOfLeft(runFolder: string): Promise<DriverName | null> {
+  const boot = await hostBootId();
+  for (const name of await readdir(runFolder).catch(() => [])) {
+    const record = await readMachineRecord(join(runFolder, name));
+    if (record !== null && record.hostBootId === boot && (await isAlive(record))) return record.driver ?? "container";
+  }
+  return null;
 }

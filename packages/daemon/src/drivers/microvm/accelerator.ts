@@ -6,12 +6,17 @@ import { Check } from "typebox/value";
 import { exists } from "../linux/cgroup-layout.ts";
 import { hostBootId } from "../linux/process-identity.ts";
 import type { Accelerator } from "./qemu-command.ts";
+import type { VmParts } from "./vm-parts.ts";
 
 /** What the first process says when it was told to say that it came up (packages/guest/vm/init.sh). */
 const CAME_UP = "aegis: came up";
 /** A kernel is up within a second with hardware help; a device that is there and boots nothing may hang for minutes. */
 const PROBE_MS = 15_000;
 const KVM = "/dev/kvm";
+/** without one of these flags a KVM device is for guests that know of it, which Debian's kernel is none of */
+const CAN_VIRTUALIZE = /^flags\s*:.*\b(vmx|svm)\b/m;
+/** of the host, for all homes; aegis doctor reads it too */
+const VERDICT = "/run/aegis/kvm.json";
 const MAX_OUTPUT = 64 * 1024;
 
 const Verdict = Type.Object({
@@ -21,22 +26,13 @@ const Verdict = Type.Object({
   failure: Type.Union([Type.String(), Type.Null()]),
 });
 
-export interface AcceleratorWish {
-  qemu: string;
-  vmDir: string;
-  /** names QEMU, kernel and harness */
-  platform: string;
-  /** where the verdict is kept until the host's next boot */
-  file: string;
-}
-
 /**
  * Boots a kernel and ends it again.
  * @returns null when it came up in time, else why not
  */
 export async function whyNoBoot(
   accelerator: Accelerator,
-  { qemu, vmDir }: Pick<AcceleratorWish, "qemu" | "vmDir">,
+  { qemu, vmDir }: Pick<VmParts, "qemu" | "vmDir">,
   deadlineMs = PROBE_MS,
 ): Promise<string | null> {
   const words = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "192M", "-serial", "stdio"];
@@ -59,20 +55,26 @@ export async function whyNoBoot(
   return promise;
 }
 
+/** What can be told without booting a kernel. */
+export async function whyNoHardware(): Promise<string | null> {
+  if (!(await exists(KVM))) return `this machine has no ${KVM}`;
+  if (CAN_VIRTUALIZE.test(await readFile("/proc/cpuinfo", "utf8"))) return null;
+  return `${KVM} is there, but the processor shows no hardware virtualization`;
+}
+
 /**
- * KVM where a kernel boots with it: that the device can be opened says little. It is tried once for each boot of the host.
- * @returns with the reason where it is not KVM
+ * That /dev/kvm can be opened says little: a kernel is booted with it, once for each boot of the host.
+ * @returns null where KVM works, else why it does not
  */
-export async function chooseAccelerator(wish: AcceleratorWish, log: (message: string) => void): Promise<Accelerator> {
-  if (!(await exists(KVM))) return "tcg";
+export async function whyNoKvm(parts: VmParts, file = VERDICT): Promise<string | null> {
+  const lacking = await whyNoHardware();
+  if (lacking !== null) return lacking;
   const boot = await hostBootId();
-  const known = await readVerdict(wish.file);
-  const isKnown = known?.boot === boot && known.platform === wish.platform;
-  const failure = isKnown ? known.failure : await whyNoBoot("kvm", wish);
-  if (!isKnown) await writeVerdict(wish.file, { boot, platform: wish.platform, failure });
-  if (failure === null) return "kvm";
-  log(`virtual machines run without hardware help: ${KVM} is there, but no kernel boots with it (${failure})`);
-  return "tcg";
+  const known = await readVerdict(file);
+  const isKnown = known?.boot === boot && known.platform === parts.platform;
+  const failure = isKnown ? known.failure : await whyNoBoot("kvm", parts);
+  if (!isKnown) await writeVerdict(file, { boot, platform: parts.platform, failure });
+  return failure === null ? null : `${KVM} is there, but no kernel boots with it (${failure})`;
 }
 
 async function readVerdict(file: string): Promise<Type.Static<typeof Verdict> | null> {

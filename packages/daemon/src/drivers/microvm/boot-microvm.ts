@@ -1,55 +1,30 @@
-import { mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { buffer } from "node:stream/consumers";
 import { AegisError } from "@aegis/protocol/errors";
 import type { MachineSpec } from "../../core/driver.ts";
-import type { CgroupLayout } from "../linux/cgroup-layout.ts";
-import { fitDiskImage, imagePath, makeDiskImage } from "../linux/disk-image.ts";
 import { exists } from "../linux/cgroup-layout.ts";
+import { fitDiskImage, imagePath, makeDiskImage } from "../linux/disk-image.ts";
 import { freshFolder } from "../linux/fresh-folder.ts";
 import { probeHarness } from "../linux/harness-probe.ts";
-import { listenForHarness } from "../linux/harness-socket.ts";
-import type { HostUser } from "../linux/host-user.ts";
-import { imageUser } from "../linux/image-user.ts";
 import type { BootPlace } from "../linux/machine-places.ts";
-import { writeMachineRecord, type MachineRecord } from "../linux/machine-record.ts";
-import type { AddressBlock } from "../linux/network/address-block.ts";
-import { hostBootId, identifyProcess } from "../linux/process-identity.ts";
-import { GuestAgent } from "./guest-agent.ts";
-import { guestFiles } from "./guest-files.ts";
-import { limitMachine } from "./machine-limits.ts";
-import { MicrovmMachine } from "./microvm-machine.ts";
-import {
-  type Accelerator,
-  GUEST_OVERHEAD_MB,
-  QEMU_OVERHEAD_MB,
-  INHERITED,
-  qemuCommand,
-  qemuUser,
-} from "./qemu-command.ts";
-import { adoptLink, type QemuProcess, sockets, startQemu } from "./qemu-process.ts";
-import { QmpClient } from "./qmp-client.ts";
 import { prepareMove } from "./hibernation.ts";
-import { diskFingerprint, snapshotFolder, type SnapshotFacts, unusable } from "./snapshot-store.ts";
-import type { RootfsImages } from "./rootfs-image.ts";
-import { startWorkspace } from "./workspace-share.ts";
+import { type Beginning, launch, type Launched, type MicrovmHost, register } from "./launch-microvm.ts";
+import { limitProcessors } from "./machine-limits.ts";
+import type { MicrovmMachine } from "./microvm-machine.ts";
+import { INHERITED } from "./qemu-command.ts";
+import {
+  diskFingerprint,
+  sealingOf,
+  type SealedMemory,
+  type SnapshotFacts,
+  type SnapshotFolder,
+  snapshotFolder,
+  unusable,
+  type WrittenMachine,
+} from "./snapshot-store.ts";
+import type { Template } from "./templates.ts";
 
-/** What is the same for every boot of a home. */
-export interface MicrovmHost {
-  accelerator: Accelerator;
-  qemu: string;
-  virtiofsd: string | null;
-  layout: CgroupLayout;
-  block: AddressBlock;
-  vmDir: string;
-  loader: string;
-  owner: HostUser;
-  images: RootfsImages;
-  /** names QEMU, its accelerator, kernel and harness: a machine that was written down fits the same ones only */
-  platform: string;
-}
-
-const FACTS = "facts.json";
 /** Without hardware help a boot takes seconds, and many times that where others are at work. */
 const BOOT_MS = { kvm: 30_000, tcg: 180_000 } as const;
 
@@ -59,19 +34,33 @@ export async function bootMicrovm(
   place: BootPlace,
   diskFolder: string,
   spec: MachineSpec,
+  beginning: Exclude<Beginning, SealedMemory>,
   signal?: AbortSignal,
 ): Promise<MicrovmMachine> {
   await freshFolder(place.folder);
   const disk = await openDisk(diskFolder, place.folder, spec.diskMb);
-  const launched = await launch(host, place, spec, disk, false, signal);
+  const launched = await launch(host, place, spec, disk, beginning, signal);
   return finish(launched, async () => {
+    await limitProcessors(host.layout, place.cgroup.path, spec.vcpus);
     await launched.monitor.execute("cont");
-    await awaitHarness(launched, BOOT_MS[host.accelerator], signal);
+    await launched.linked;
+    await register(launched, place.folder);
+    const limitMs = BOOT_MS[host.accelerator];
+    await Promise.all([awaitHarness(launched, limitMs, signal), launched.agent.ready(limitMs)]);
   });
 }
 
+export interface Restoring {
+  key: Uint8Array;
+  signal: AbortSignal | undefined;
+  /** as of {@link Driver.restore} */
+  onReachable: ((machine: MicrovmMachine) => void) | undefined;
+}
+
 /**
- * Takes up a machine where it was written down, which uses that up. Leaves its traces when it fails.
+ * Takes up a machine where it was written down, which uses that up. Leaves its traces when it fails. Whoever dies in
+ * between leaves what was written as long as nothing has run, and from then on a machine that a later daemon finds;
+ * a host that goes down in between leaves nothing to take up.
  * @throws AegisError `snapshot_unusable`
  */
 export async function restoreMicrovm(
@@ -79,65 +68,95 @@ export async function restoreMicrovm(
   place: BootPlace,
   diskFolder: string,
   spec: MachineSpec,
-  key: Uint8Array,
+  { key, signal, onReachable }: Restoring,
+): Promise<MicrovmMachine> {
+  const snapshot = snapshotFolder(diskFolder);
+  let isUsedUp = false;
+  let claimed = Promise.resolve();
+  const useUp = async (): Promise<void> => {
+    await claimed;
+    await snapshot.useUp();
+    isUsedUp = true;
+  };
+  try {
+    await freshFolder(place.folder);
+    const disk = imagePath(diskFolder);
+    const { memoryMb, vcpus, id } = await usableFacts(host, snapshot, disk);
+    // the disk takes its time for that, so it is begun with
+    claimed = snapshot.claim();
+    const written = await snapshot.open(sealingOf(key, spec.instanceId, id));
+    const taken = { ...spec, memoryMb, vcpus };
+    const launched = await launch(host, place, taken, disk, written.memory, signal);
+    return await finish(launched, async () => {
+      await moveIn(launched, written, signal);
+      await goOn(launched, host, place, taken, { beforeItRuns: useUp, signal, onReachable });
+    });
+  } finally {
+    await claimed;
+    // what stays of one that was used up is of no use to anybody, and the machine runs
+    await snapshot.drop().catch((error: unknown) => {
+      if (!isUsedUp) throw error;
+    });
+  }
+}
+
+/**
+ * Makes a machine of a template and a disk of its own, which is a copy of the template's. Leaves its traces when it fails.
+ * @throws AegisError `snapshot_unusable` when the template is of no use
+ */
+export async function startFromTemplate(
+  host: MicrovmHost,
+  place: BootPlace,
+  diskFolder: string,
+  spec: MachineSpec,
+  template: Template,
   signal?: AbortSignal,
 ): Promise<MicrovmMachine> {
   await freshFolder(place.folder);
-  const snapshot = snapshotFolder(diskFolder);
-  const facts = await snapshot.readFacts();
-  const memory = await snapshot.takeMemory(key, spec.instanceId);
-  const disk = imagePath(diskFolder);
-  if (facts.platform !== host.platform) throw unusable("QEMU, the kernel or the harness are others by now");
-  if (facts.disk !== (await diskFingerprint(disk))) throw unusable("its disk was changed meanwhile");
-  const size = { memoryMb: facts.memoryMb, vcpus: facts.vcpus };
-  const launched = await launch(host, place, { ...spec, ...size }, disk, true, signal);
-  return finish(launched, async () => {
-    await moveIn(launched, memory, signal);
-    await launched.monitor.execute("cont");
-    await launched.agent.renew(place.link.address, host.block.gateway, new Date());
-    await awaitHarness(launched, BOOT_MS[host.accelerator], signal);
+  const [written, disk] = await Promise.all([template.open(), template.copyDisk(diskFolder)]);
+  const launched = await launch(host, place, spec, disk, written.memory, signal);
+  return await finish(launched, async () => {
+    await moveIn(launched, written, signal);
+    await goOn(launched, host, place, spec, { signal });
   });
 }
 
-/** The image is another one when the memory was written over another: the kernel inside would not notice. */
-async function launch(
+interface GoingOn {
+  /** what must have happened before */
+  beforeItRuns?: () => Promise<void>;
+  signal: AbortSignal | undefined;
+  onReachable?: Restoring["onReachable"];
+}
+
+/** Lets a machine that was taken up go on, as the one that it is from now on. */
+async function goOn(
+  launched: Launched,
   host: MicrovmHost,
   place: BootPlace,
-  spec: MachineSpec,
-  disk: string,
-  takesUp: boolean,
-  signal?: AbortSignal,
-): Promise<Launched> {
-  const user = await imageUser(spec.rootfs, spec.user);
-  const { link, folder, cgroup } = place;
-  const { gateway } = host.block;
-  const files = guestFiles({ spec, user, loader: host.loader, address: link.address, gateway });
-  const [image, , groups] = await Promise.all([
-    host.images.of(spec.image.digest, spec.rootfs),
-    writeInitramfs(host, folder, files),
-    limitMachine(host.layout, cgroup.path, {
-      memoryMb: spec.memoryMb + GUEST_OVERHEAD_MB + QEMU_OVERHEAD_MB,
-      vcpus: spec.vcpus,
-    }),
-  ]);
-  signal?.throwIfAborted();
-  const workspaceSocket =
-    spec.workspace === null ? null : await startWorkspace(host, place, groups, spec.workspace, user);
-  const command = qemuCommand({
-    program: host.qemu,
-    accelerator: host.accelerator,
-    vmDir: host.vmDir,
-    bootFolder: folder,
-    image,
-    memoryMb: spec.memoryMb,
-    vcpus: spec.vcpus,
-    interfaceName: link.interfaceName,
-    user: qemuUser(link.slot),
-    workspaceSocket,
-    takesUp,
-  });
-  const qemu = await startWith(place, groups, disk, command, takesUp);
-  return takeUp(host, place, disk, spec, qemu);
+  { hostname, vcpus }: MachineSpec,
+  { beforeItRuns, signal, onReachable }: GoingOn,
+): Promise<void> {
+  const { agent, monitor, machine } = launched;
+  const became = agent.become({ hostname, address: place.link.address, gateway: host.block.gateway });
+  became.catch(() => undefined);
+  await limitProcessors(host.layout, place.cgroup.path, vcpus);
+  await launched.linked;
+  await register(launched, place.folder);
+  await beforeItRuns?.();
+  await monitor.execute("cont");
+  const limitMs = BOOT_MS[host.accelerator];
+  await became;
+  onReachable?.(machine);
+  // its harness last, since that is the most work, and somebody may wait for its server
+  await agent.setClock(limitMs);
+  await awaitHarness(launched, limitMs, signal);
+}
+
+async function usableFacts(host: MicrovmHost, snapshot: SnapshotFolder, disk: string): Promise<SnapshotFacts> {
+  const facts = await snapshot.readFacts();
+  if (facts.platform !== host.platform) throw unusable("QEMU, the kernel or the harness are others by now");
+  if (facts.disk !== (await diskFingerprint(disk))) throw unusable("its disk was changed meanwhile");
+  return facts;
 }
 
 /** Lets go of the machine when the last steps fail. */
@@ -153,18 +172,22 @@ async function finish({ machine, qemu }: Launched, steps: () => Promise<void>): 
   }
 }
 
-/** Whatever is wrong with the bytes shows before the machine runs. */
-async function moveIn({ monitor, qemu }: Launched, memory: AsyncIterable<Buffer>, signal?: AbortSignal): Promise<void> {
-  if (qemu.memory === null) throw new Error("QEMU was not started to take up a machine");
+/** Whatever is wrong with what was written shows here, before the machine runs. */
+async function moveIn({ monitor, qemu }: Launched, { devices }: WrittenMachine, signal?: AbortSignal): Promise<void> {
+  if (qemu.taking === null) throw new Error("QEMU was not started to take up a machine");
   await prepareMove(monitor);
-  const ended = monitor.migrationEnd();
-  await monitor.execute("migrate-incoming", { uri: `fd:${INHERITED.memory}` });
   try {
-    await pipeline(memory, qemu.memory, signal === undefined ? {} : { signal });
+    // as a whole, and behind the memory: QEMU gets nothing of it before all was checked
+    const [state] = await Promise.all([buffer(devices), qemu.taking.filled]);
+    signal?.throwIfAborted();
+    const ended = monitor.migrationEnd();
+    await monitor.execute("migrate-incoming", { uri: `fd:${INHERITED.devices}` });
+    qemu.taking.devices.end(state);
     await ended;
   } catch (error) {
     signal?.throwIfAborted();
-    throw unusable(`its memory cannot be used, ${error instanceof Error ? error.message : String(error)}`, error);
+    const why = [error instanceof Error ? error.message : String(error), qemu.text()].filter((text) => text !== "");
+    throw unusable(`its memory cannot be used, ${why.join("; ")}`, error);
   }
 }
 
@@ -176,77 +199,6 @@ async function openDisk(folder: string, bootFolder: string, sizeMb: number): Pro
   if (await exists(image)) await fitDiskImage(image, sizeMb);
   else await makeDiskImage(image, sizeMb, layers);
   return image;
-}
-
-/** The kernel takes several archives one after the other: what all boots share, and what is this one's. */
-async function writeInitramfs({ vmDir }: MicrovmHost, folder: string, files: Buffer): Promise<void> {
-  const base = await readFile(join(vmDir, "initramfs.cpio"));
-  await writeFile(join(folder, "initramfs.cpio"), Buffer.concat([base, files]), { mode: 0o600 });
-}
-
-/** The host's own ends of what QEMU inherits go at once. */
-async function startWith(
-  place: BootPlace,
-  groups: readonly string[],
-  disk: string,
-  command: string[],
-  takesUp: boolean,
-): Promise<QemuProcess> {
-  await using opened = new AsyncDisposableStack();
-  const { harness, agent, monitor } = sockets(place.folder);
-  const inherited = { sockets: [] as number[], disk: [] as number[] };
-  for (const path of [harness, agent, monitor]) {
-    const socket = await listenForHarness(path);
-    opened.defer(() => socket.close());
-    inherited.sockets.push(socket.fd);
-  }
-  for (const mode of ["r+", "r"]) {
-    const file = opened.use(await open(disk, mode));
-    inherited.disk.push(file.fd);
-  }
-  return startQemu(place.folder, groups, inherited, command, takesUp);
-}
-
-interface Launched {
-  qemu: QemuProcess;
-  machine: MicrovmMachine;
-  monitor: QmpClient;
-  agent: GuestAgent;
-}
-
-/** From when its monitor answers on it is a machine that a later daemon finds. */
-async function takeUp(
-  host: MicrovmHost,
-  place: BootPlace,
-  diskImage: string,
-  spec: MachineSpec,
-  qemu: QemuProcess,
-): Promise<Launched> {
-  const { folder, link, cgroup, release } = place;
-  const paths = sockets(folder);
-  const monitor = await QmpClient.connect(paths.monitor).catch(async () => {
-    await qemu.ended;
-    throw died(qemu);
-  });
-  const identity = await identifyProcess(qemu.pid);
-  if (identity === null) throw died(qemu);
-  await adoptLink(qemu.pid, link, host.block.gateway);
-  const record: MachineRecord = {
-    version: 1,
-    instanceId: spec.instanceId,
-    boot: spec.boot,
-    slot: link.slot,
-    interfaceName: link.interfaceName,
-    network: link.network,
-    ...identity,
-    hostBootId: await hostBootId(),
-  };
-  const facts = factsOf(host, spec);
-  await writeFile(join(folder, FACTS), JSON.stringify(facts), { mode: 0o600 });
-  await writeMachineRecord(folder, record);
-  const agent = new GuestAgent(paths.agent);
-  const parts = { record, cgroup, folder, diskImage, monitor, agent, release };
-  return { machine: new MicrovmMachine({ ...parts, facts }, false), monitor, agent, qemu };
 }
 
 async function awaitHarness({ machine, agent, qemu }: Launched, limitMs: number, signal?: AbortSignal): Promise<void> {
@@ -268,32 +220,4 @@ async function awaitHarness({ machine, agent, qemu }: Launched, limitMs: number,
   } finally {
     stop.removeEventListener("abort", end);
   }
-}
-
-const died = (qemu: QemuProcess): AegisError =>
-  new AegisError("driver_failed", `The virtual machine cannot start: ${qemu.text() || "QEMU ended at once"}`);
-
-const factsOf = (host: MicrovmHost, { memoryMb, vcpus, image }: MachineSpec): Omit<SnapshotFacts, "disk"> => ({
-  version: 1,
-  platform: host.platform,
-  memoryMb,
-  vcpus,
-  image: image.digest,
-});
-
-/** As the boot wrote them, for the next daemon. */
-export async function readBootFacts(folder: string): Promise<Omit<SnapshotFacts, "disk">> {
-  return JSON.parse(await readFile(join(folder, FACTS), "utf8")) as Omit<SnapshotFacts, "disk">;
-}
-
-/** @returns the name of the dynamic loader in the harness's `lib` @throws AegisError `driver_failed` */
-export async function findLoader(harnessDir: string): Promise<string> {
-  const names = await readdir(join(harnessDir, "lib")).catch(() => []);
-  const loader = names.find((name) => /^ld-.*\.so/.test(name));
-  if (loader === undefined)
-    throw new AegisError(
-      "driver_failed",
-      `The harness in ${harnessDir} is not complete. Build it again: npm start does.`,
-    );
-  return loader;
 }

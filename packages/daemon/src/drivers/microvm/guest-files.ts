@@ -10,15 +10,15 @@ const FILES = "/vm/files";
 const GROUP = "/instance/run";
 
 export interface GuestSetup {
-  spec: MachineSpec;
+  spec: Pick<MachineSpec, "hostname" | "memoryMb" | "vcpus" | "readOnlyRoot" | "workspace">;
   user: ProcessUser;
   loader: string;
-  address: string;
-  gateway: string;
+  /** null for one that gets it later */
+  network: { address: string; gateway: string } | null;
 }
 
 /** What one boot finds in its initramfs, behind what is the same for all. */
-export function guestFiles({ spec, user, loader, address, gateway }: GuestSetup): Buffer {
+export function guestFiles({ spec, user, loader, network }: GuestSetup): Buffer {
   const config = ociConfig({
     hostname: spec.hostname,
     rootfs: ROOTFS,
@@ -36,12 +36,22 @@ export function guestFiles({ spec, user, loader, address, gateway }: GuestSetup)
     workspace: spec.workspace === null ? null : { source: "/workspace", options: [] },
   });
   const hooks = { poststart: [{ path: "/bin/sh", args: ["sh", "/vm/started.sh"] }] };
-  const hosts = `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n${address}\t${spec.hostname}\n`;
   return cpioArchive(["vm", "vm/files"], {
     "vm/config.json": JSON.stringify({ ...config, hooks }),
-    "vm/settings": `ADDRESS=${address}\nGATEWAY=${gateway}\nWORKSPACE=${spec.workspace === null ? "no" : "yes"}\n`,
-    "vm/files/resolv.conf": `nameserver ${gateway}\n`,
-    "vm/files/hosts": hosts,
-    "vm/files/hostname": `${spec.hostname}\n`,
+    "vm/settings": settings({
+      HOSTNAME: spec.hostname,
+      NETWORK: network === null ? "" : `${network.address} ${network.gateway}`,
+      WORKSPACE: spec.workspace === null ? "no" : "yes",
+    }),
+    // filled by the guest's agent, which knows its names and addresses
+    "vm/files/resolv.conf": "",
+    "vm/files/hosts": "",
+    "vm/files/hostname": "",
   });
 }
+
+/** For the shell; none of the values has a quote in it. */
+const settings = (values: Readonly<Record<string, string>>): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${name}='${value}'\n`)
+    .join("");

@@ -1,59 +1,33 @@
-import { access, chmod, constants, mkdir, readFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
-import type {
-  Driver,
-  DriverFeatures,
-  DriverObserver,
-  Machine,
-  MachineSpec,
-  NetworkRefusal,
-} from "../../core/driver.ts";
-import { Cgroup } from "../linux/cgroup.ts";
-import { detectCgroupLayout, exists } from "../linux/cgroup-layout.ts";
-import { imagePath } from "../linux/disk-image.ts";
-import type { DnsForwarder } from "../linux/dns/dns-forwarder.ts";
-import { startDns } from "../linux/dns/start-dns.ts";
-import type { HostUser } from "../linux/host-user.ts";
-import { type BootPlace, MachinePlaces } from "../linux/machine-places.ts";
-import { HostNetwork } from "../linux/network/host-network.ts";
+import type { Driver, DriverFeatures, DriverObserver, Machine, MachineSpec, WarmSpec } from "../../core/driver.ts";
+import { imagePath, isPlainDisk } from "../linux/disk-image.ts";
+import { HomeMachines, type HomeOptions } from "../linux/home-machines.ts";
+import type { BootPlace, FoundMachine } from "../linux/machine-places.ts";
 import { hostBootId } from "../linux/process-identity.ts";
-import { runCommand } from "../linux/run-command.ts";
-import { chooseAccelerator } from "./accelerator.ts";
-import { bootMicrovm, findLoader, readBootFacts, restoreMicrovm, type MicrovmHost } from "./boot-microvm.ts";
+import { whyNoKvm } from "./accelerator.ts";
+import { bootMicrovm, restoreMicrovm } from "./boot-microvm.ts";
 import { GuestAgent } from "./guest-agent.ts";
+import { type MicrovmHost, readBootFacts } from "./launch-microvm.ts";
 import { MicrovmMachine, readPaused } from "./microvm-machine.ts";
-import { sockets } from "./qemu-process.ts";
+import { LONGEST_SOCKET, sockets } from "./qemu-process.ts";
 import { QmpClient } from "./qmp-client.ts";
 import { RootfsImages } from "./rootfs-image.ts";
-import type { Accelerator } from "./qemu-command.ts";
+import { type Accelerator, hardwareOf, qemuUser } from "./qemu-command.ts";
 import { snapshotFolder } from "./snapshot-store.ts";
+import { findVmParts, type VmParts } from "./vm-parts.ts";
+import { WarmStarts } from "./warm-starts.ts";
 
-export interface MicrovmDriverOptions {
-  home: string;
-  homeKey: string;
-  /** folder with the harness and its loader */
-  harnessDir: string;
+export interface MicrovmDriverOptions extends HomeOptions {
   /** folder with `vmlinuz`, `initramfs.cpio` and `harness.erofs` */
   vmDir: string;
-  owner: HostUser;
   /** `auto`: KVM where a kernel boots with it */
   accelerator: "auto" | Accelerator;
-  log: (message: string) => void;
-  subnet?: string | undefined;
-  resolvConf?: string;
-  runDir?: string;
+  /** `auto`: behind the first boot of an image and size a template is made for the next ones; else when asked */
+  warmStarts: "auto" | "asked";
 }
 
-const CLAIMS_FOLDER = "net";
-const QEMU = "qemu-system-x86_64";
-const VIRTIOFSD = "/usr/lib/qemu/virtiofsd";
-
-interface Started {
-  host: MicrovmHost;
-  places: MachinePlaces;
-  dns: DnsForwarder;
-}
+/** a monitor that is silent for longer belongs to no machine that is of use to anybody */
+const ADOPT_MS = 10_000;
 
 /** Instances as virtual machines with a kernel of their own, by QEMU. */
 export class MicrovmDriver implements Driver {
@@ -67,22 +41,13 @@ export class MicrovmDriver implements Driver {
     reclaimsMemory: false,
   };
   readonly #options: MicrovmDriverOptions;
-  readonly #runFolder: string;
-  readonly #network: HostNetwork;
-  readonly #booting = new Set<string>();
-  readonly #machines = new Map<string, MicrovmMachine>();
-  #started: Started | null = null;
+  readonly #machines: HomeMachines<MicrovmMachine>;
+  #host: MicrovmHost | null = null;
+  #warm: WarmStarts | null = null;
 
   constructor(options: MicrovmDriverOptions) {
-    const runDir = options.runDir ?? "/run/aegis";
     this.#options = options;
-    this.#runFolder = join(runDir, options.homeKey);
-    this.#network = new HostNetwork({
-      home: options.home,
-      folder: join(runDir, CLAIMS_FOLDER),
-      subnet: options.subnet ?? process.env["AEGIS_SUBNET"],
-      log: options.log,
-    });
+    this.#machines = new HomeMachines(this.name, options, LONGEST_SOCKET);
   }
 
   hostBoot(): Promise<string> {
@@ -90,154 +55,109 @@ export class MicrovmDriver implements Driver {
   }
 
   async start(observer?: DriverObserver): Promise<void> {
-    const { harnessDir, vmDir, owner, homeKey, resolvConf } = this.#options;
-    const qemu = await findProgram(QEMU);
-    if (!(await exists(join(vmDir, "harness.erofs"))))
-      throw new AegisError("driver_failed", `${vmDir} holds no kernel for virtual machines. Build it: npm start does.`);
-    const version = (await runCommand(qemu, ["--version"])).split("\n", 1)[0] ?? "";
-    const stamp = await readFile(join(vmDir, ".stamp"), "utf8");
-    const accelerator = await this.#accelerator(qemu, `${version} ${stamp}`);
-    const platform = `${version} ${accelerator} ${stamp}`;
-    await mkdir(this.#runFolder, { recursive: true });
-    await chmod(this.#runFolder, 0o711);
-    const layout = await detectCgroupLayout();
-    const places = new MachinePlaces(this.#runFolder, new Cgroup(layout, `/aegis/${homeKey}`), this.#network);
-    const tell = (refusal: NetworkRefusal): void => observer?.networkRefused(refusal);
-    const block = await this.#network.start(tell);
-    const dns = await startDns(this.#network, resolvConf).catch(async (error: unknown) => {
-      await this.#network.close();
-      await places.close();
-      throw error;
-    });
-    const virtiofsd = (await exists(VIRTIOFSD)) ? VIRTIOFSD : null;
-    const images = new RootfsImages(join(this.#data, "microvm", "images"));
-    const loader = await findLoader(harnessDir);
-    this.#started = {
-      host: { accelerator, qemu, virtiofsd, layout, block, vmDir, loader, owner, images, platform },
-      places,
-      dns,
-    };
+    const { vmDir, owner } = this.#options;
+    const parts = await findVmParts(vmDir);
+    const home = await this.#machines.prepare();
+    const accelerator = await this.#accelerator(parts);
+    const platform = `${parts.platform} ${accelerator} ${hardwareOf(accelerator)}`;
+    const block = await this.#machines.open(home, observer);
+    const { layout, loader } = home;
+    this.#host = { ...parts, platform, accelerator, layout, loader, block, owner, images: new RootfsImages() };
+    const { warmStarts, log } = this.#options;
+    this.#warm = new WarmStarts({ machines: this.#machines, host: this.#host, byItself: warmStarts === "auto", log });
   }
 
-  async #accelerator(qemu: string, platform: string): Promise<Accelerator> {
-    const { accelerator, vmDir, log } = this.#options;
+  async #accelerator(parts: VmParts): Promise<Accelerator> {
+    const { accelerator, log } = this.#options;
     if (accelerator !== "auto") return accelerator;
-    return chooseAccelerator({ qemu, vmDir, platform, file: join(this.#data, "microvm", "kvm.json") }, log);
+    const why = await whyNoKvm(parts);
+    if (why === null) return "kvm";
+    log(`virtual machines run without hardware help, many times slower: ${why}`);
+    return "tcg";
   }
 
-  create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
-    return this.#make(spec, signal, (host, place, disk) => bootMicrovm(host, place, disk, spec, signal));
+  async create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
+    const host = this.#running;
+    await refusePlainDisk(this.#machines.disk(spec.instanceId));
+    const warm = await this.#warm?.start(spec, signal);
+    if (warm) return warm;
+    return this.#machines.make(spec, (place, disk) => bootMicrovm(host, place, disk, spec, "boots", signal), signal);
   }
 
-  restore(spec: MachineSpec, key: Uint8Array, signal?: AbortSignal): Promise<Machine> {
-    return this.#make(spec, signal, (host, place, disk) => restoreMicrovm(host, place, disk, spec, key, signal));
+  async restore(
+    spec: MachineSpec,
+    key: Uint8Array,
+    signal?: AbortSignal,
+    onReachable?: (machine: Machine) => void,
+  ): Promise<Machine> {
+    const host = this.#running;
+    const restore = (place: BootPlace, disk: string): Promise<MicrovmMachine> =>
+      restoreMicrovm(host, place, disk, spec, { key, signal, onReachable });
+    // what is wrong with it is for the restore to say
+    const facts = await snapshotFolder(this.#machines.disk(spec.instanceId))
+      .readFacts()
+      .catch(() => null);
+    return this.#machines.make(spec, restore, signal, facts?.address);
+  }
+
+  async warm(spec: WarmSpec, signal: AbortSignal): Promise<void> {
+    if (this.#running) await this.#warm?.make(spec, signal);
   }
 
   async dropSnapshot(instanceId: string): Promise<void> {
-    await snapshotFolder(this.#disk(instanceId)).drop();
+    await snapshotFolder(this.#machines.disk(instanceId)).drop();
   }
 
-  async #make(
-    spec: MachineSpec,
-    signal: AbortSignal | undefined,
-    make: (host: MicrovmHost, place: BootPlace, disk: string) => Promise<MicrovmMachine>,
-  ): Promise<Machine> {
-    signal?.throwIfAborted();
-    const { host, places } = this.#running();
-    const id = spec.instanceId;
-    if (this.#booting.has(id) || this.#machines.has(id))
-      throw new AegisError("driver_failed", `Instance ${id} already has a machine: remove that one first.`);
-    this.#booting.add(id);
-    try {
-      await this.#network.refresh();
-      const place = this.#tracked(id, await places.take(spec));
-      try {
-        await this.#network.openAddresses(place.link);
-        const machine = await make(host, place, this.#disk(id));
-        this.#machines.set(id, machine);
-        return machine;
-      } catch (error) {
-        await place.release();
-        signal?.throwIfAborted();
-        throw error;
-      }
-    } finally {
-      this.#booting.delete(id);
-    }
-  }
-
-  async adopt(): Promise<Machine[]> {
-    const { places } = this.#running();
-    const found = await places.findLeft((id) => this.#machines.has(id) || this.#booting.has(id));
-    for (const { record, place } of found) {
-      const { cgroup, folder, release } = this.#tracked(record.instanceId, place);
-      const paths = sockets(folder);
-      const monitor = await QmpClient.connect(paths.monitor);
-      const parts = {
-        record,
-        cgroup,
-        folder,
-        facts: await readBootFacts(folder),
-        diskImage: imagePath(this.#disk(record.instanceId)),
-        monitor,
-        agent: new GuestAgent(paths.agent),
-        release,
-      };
-      this.#machines.set(record.instanceId, new MicrovmMachine(parts, await readPaused(monitor)));
-    }
-    return found.flatMap(({ record }) => this.#machines.get(record.instanceId) ?? []);
+  adopt(): Promise<Machine[]> {
+    return this.#machines.adopt(adoptMicrovm);
   }
 
   async discard(instanceId: string): Promise<void> {
     await this.dropSnapshot(instanceId);
-    await runCommand("rm", ["-rf", "--", this.#disk(instanceId)], { timeoutMs: 600_000 });
+    await this.#machines.discard(instanceId);
   }
 
   async close(): Promise<void> {
-    const started = this.#started;
-    if (started === null) return;
-    this.#started = null;
-    await started.dns.close();
-    for (const machine of this.#machines.values()) {
-      if (machine.hasEnded) await machine.remove();
-      else machine.forget();
-    }
-    if (this.#machines.size > 0) return this.#network.letGo();
-    await this.#network.close();
-    await started.places.close();
+    this.#host = null;
+    await this.#warm?.close();
+    this.#warm = null;
+    await this.#machines.close();
   }
 
-  /** The same place, whose release also ends what this driver knows of the machine. */
-  #tracked<P extends { release: () => Promise<void> }>(instanceId: string, place: P): P {
-    const release = async (): Promise<void> => {
-      await place.release();
-      this.#machines.delete(instanceId);
-    };
-    return { ...place, release };
-  }
-
-  #running(): Started {
-    if (this.#started === null) throw new AegisError("driver_failed", "The microvm driver is not started.");
-    return this.#started;
-  }
-
-  #disk(instanceId: string): string {
-    return join(this.#data, "instances", instanceId, "disk");
-  }
-
-  get #data(): string {
-    return join(this.#options.home, "data");
+  get #running(): MicrovmHost {
+    if (this.#host === null) throw new AegisError("driver_failed", "The microvm driver is not started.");
+    return this.#host;
   }
 }
 
-async function findProgram(name: string): Promise<string> {
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
-    const path = join(folder, name);
-    const usable = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
+/** A new disk in its place would look as if all had been lost. */
+async function refusePlainDisk(folder: string): Promise<void> {
+  if (await isPlainDisk(folder))
+    throw new AegisError(
+      "driver_failed",
+      "The instance cannot start as a virtual machine: its disk is plain folders, as containers write them on a host that mounts no disk images. Nothing of it was changed. Start it with AEGIS_DRIVER=container, or delete it and make a new one.",
     );
-    if (usable) return path;
-  }
-  throw new AegisError("driver_failed", `${name} is missing. Install it: apt-get install qemu-system-x86.`);
+}
+
+async function adoptMicrovm({ record, place }: FoundMachine, disk: string): Promise<MicrovmMachine> {
+  const { cgroup, folder, link, release } = place;
+  const facts = await readBootFacts(folder);
+  const paths = sockets(folder);
+  const monitor = await QmpClient.connect(paths.monitor, ADOPT_MS);
+  const parts = {
+    record,
+    cgroup,
+    folder,
+    facts,
+    address: link.address,
+    user: qemuUser(link.address),
+    diskImage: imagePath(disk),
+    monitor,
+    agent: new GuestAgent(paths.agent),
+    release,
+  };
+  const isPaused = await readPaused(monitor);
+  // its daemon may have died between taking it up and setting its clock
+  if (!isPaused) void parts.agent.setClock();
+  return new MicrovmMachine(parts, isPaused);
 }

@@ -3,18 +3,19 @@ import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
 import { AegisError } from "@aegis/protocol/errors";
 import type { InstanceStats } from "@aegis/protocol/instance";
-import type { Machine, MachineExit } from "../../core/driver.ts";
+import type { MachineExit } from "../../core/driver.ts";
 import type { Cgroup } from "../linux/cgroup.ts";
 import { diskImageBytes } from "../linux/disk-image.ts";
+import { DirectPorts } from "../linux/direct-ports.ts";
 import { ExitWatch } from "../linux/exit-watch.ts";
+import type { LocalMachine } from "../linux/home-machines.ts";
 import type { MachineRecord } from "../linux/machine-record.ts";
 import type { GuestAgent } from "./guest-agent.ts";
 import { hibernateMachine } from "./hibernation.ts";
-import { qemuUser } from "./qemu-command.ts";
-import { sockets } from "./qemu-process.ts";
+import { memoryOf, sockets } from "./qemu-process.ts";
 import type { QmpClient } from "./qmp-client.ts";
 import { SerialChannel } from "./serial-channel.ts";
-import { type SnapshotFacts, snapshotFolder } from "./snapshot-store.ts";
+import { type BootFacts, snapshotFolder } from "./snapshot-store.ts";
 
 export interface MicrovmParts {
   record: MachineRecord;
@@ -22,7 +23,11 @@ export interface MicrovmParts {
   /** of the boot */
   folder: string;
   /** what has to be the same when it is taken up again */
-  facts: Omit<SnapshotFacts, "disk">;
+  facts: BootFacts;
+  /** of the instance, IPv4 */
+  address: string;
+  /** QEMU's, on the host */
+  user: number;
   diskImage: string;
   monitor: QmpClient;
   agent: GuestAgent;
@@ -36,12 +41,13 @@ const CLOCK_SLACK_MS = 1000;
 const RUNNING = new Set(["running", "prelaunch"]);
 
 /** One virtual machine. Its life is QEMU's. */
-export class MicrovmMachine implements Machine {
+export class MicrovmMachine implements LocalMachine {
   readonly instanceId: string;
   readonly boot: number;
   readonly exited: Promise<MachineExit>;
   readonly #parts: MicrovmParts;
   readonly #watch: ExitWatch;
+  readonly #ports: DirectPorts;
   #channel: Promise<SerialChannel> | null = null;
   #isPaused: boolean;
   /** in ms since the epoch; of a machine that was adopted, nobody knows */
@@ -57,6 +63,7 @@ export class MicrovmMachine implements Machine {
     this.#isPaused = isPaused;
     this.#watch = new ExitWatch(parts.record, parts.cgroup.eventsFile);
     this.exited = this.#watch.exited.then(() => this.#exit());
+    this.#ports = new DirectPorts(parts.address, this.exited);
   }
 
   async dial(signal?: AbortSignal): Promise<Duplex> {
@@ -65,6 +72,11 @@ export class MicrovmMachine implements Machine {
     const channel = await (this.#channel ??= this.#connect());
     signal?.throwIfAborted();
     return channel.dial(signal);
+  }
+
+  /** A connection to a machine that stands still waits in its network device, and is there when it goes on. */
+  dialPort(port: number, signal?: AbortSignal): Promise<Duplex | null> {
+    return this.#ports.dial(port, signal);
   }
 
   /** One that broke is made again when somebody asks. */
@@ -77,8 +89,10 @@ export class MicrovmMachine implements Machine {
     return connecting;
   }
 
+  /** What it wrote is on its disk before it stands still, since its memory may come to nothing; a guest that takes seconds is not waited for. */
   async pause(): Promise<void> {
     if (this.#isPaused || this.#gone !== null) return;
+    await this.#parts.agent.settle();
     await this.#parts.monitor.execute("stop");
     this.#isPaused = true;
     this.#pausedAt = Date.now();
@@ -88,14 +102,25 @@ export class MicrovmMachine implements Machine {
     if (!this.#isPaused || this.#gone !== null) return;
     await this.#parts.monitor.execute("cont");
     this.#isPaused = false;
-    if (Date.now() - this.#pausedAt > CLOCK_SLACK_MS) this.#parts.agent.setClock(new Date());
+    if (Date.now() - this.#pausedAt > CLOCK_SLACK_MS) void this.#parts.agent.setClock();
+  }
+
+  /** Lets go of what can be read again, before it is written down to be taken up often. */
+  async shed(): Promise<void> {
+    await this.#parts.agent.shed();
   }
 
   async isPaused(): Promise<boolean> {
     return this.#gone === null && this.#isPaused;
   }
 
+  /** What it wrote is on its disk before it ends; one that stands still is not woken for that. */
   async kill(): Promise<void> {
+    if (this.#gone === null && !this.#isPaused) await this.#parts.agent.settle();
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
     while (this.#gone === null) {
       await this.#parts.cgroup.kill();
       await Promise.race([this.exited, setTimeout(KILL_LOOK_MS).then(() => this.#watch.look())]);
@@ -105,15 +130,16 @@ export class MicrovmMachine implements Machine {
   async hibernate(key: Uint8Array, signal: AbortSignal): Promise<void> {
     if (!(await this.isPaused()))
       throw new AegisError("driver_failed", "Only a paused instance can be hibernated: pause it first.");
-    const { record, folder, monitor, diskImage, facts } = this.#parts;
+    const { folder, user, monitor, diskImage, facts, record } = this.#parts;
     const parts = {
       monitor,
-      socketPath: join(folder, "memory.sock"),
-      user: qemuUser(record.slot),
+      socketPath: join(folder, "devices.sock"),
+      user,
+      memory: memoryOf(record.pid, folder),
       diskImage,
       snapshot: snapshotFolder(dirname(diskImage)),
       facts,
-      end: () => this.kill(),
+      end: () => this.#end(),
     };
     await hibernateMachine(parts, key, this.instanceId, signal);
   }
@@ -136,7 +162,12 @@ export class MicrovmMachine implements Machine {
   }
 
   async stats(): Promise<InstanceStats> {
-    return { ...(await this.#parts.cgroup.stats()), disk_bytes: await diskImageBytes(this.#parts.diskImage) };
+    const { agent, cgroup, diskImage } = this.#parts;
+    const [host, { processes }] = await Promise.all([
+      cgroup.stats(),
+      this.#isPaused ? agent.counts : agent.readCounts(),
+    ]);
+    return { ...host, ...(processes > 0 ? { processes } : {}), disk_bytes: await diskImageBytes(diskImage) };
   }
 
   /** Stops watching; the machine itself goes on. */

@@ -23,18 +23,20 @@ export class QmpClient {
   #calls = 0;
   #ended = false;
 
-  /** @throws AegisError `driver_failed` when no QEMU answers there */
-  static async connect(path: string, signal?: AbortSignal): Promise<QmpClient> {
+  /**
+   * @param answerMs how long QEMU may take for its first answer
+   * @throws AegisError `driver_failed` when no QEMU answers there
+   */
+  static async connect(path: string, answerMs = ANSWER_MS): Promise<QmpClient> {
     const socket = net.connect({ path });
     try {
-      await once(socket, "connect", signal === undefined ? {} : { signal });
+      await once(socket, "connect");
     } catch (error) {
       socket.destroy();
-      signal?.throwIfAborted();
       throw gone(error);
     }
     const client = new QmpClient(socket);
-    await client.execute("qmp_capabilities");
+    await client.execute("qmp_capabilities", {}, answerMs);
     return client;
   }
 
@@ -47,14 +49,17 @@ export class QmpClient {
     lines.on("line", (line) => this.#take(line));
   }
 
-  /** @throws AegisError `driver_failed` with what QEMU said, or that it is gone */
-  async execute(command: string, args: object = {}): Promise<unknown> {
+  /**
+   * Whoever does not answer within `answerMs` is gone for good.
+   * @throws AegisError `driver_failed` with what QEMU said, or that it is gone
+   */
+  async execute(command: string, args: object = {}, answerMs = ANSWER_MS): Promise<unknown> {
     if (this.#ended) throw gone();
     const id = ++this.#calls;
     const { promise, resolve } = Promise.withResolvers<Reply>();
     this.#waiting.set(id, resolve);
     this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
-    const timer = setTimeout(() => this.#socket.destroy(), ANSWER_MS);
+    const timer = setTimeout(() => this.#socket.destroy(), answerMs);
     const reply = await promise.finally(() => clearTimeout(timer));
     if ("return" in reply) return reply.return;
     throw new AegisError("driver_failed", `The virtual machine refused ${command}: ${reply.error.desc}.`);

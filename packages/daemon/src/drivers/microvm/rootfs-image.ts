@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
@@ -7,39 +7,34 @@ import { diskFull, saysDiskFull } from "../linux/disk-full.ts";
 import { runCommand } from "../linux/run-command.ts";
 
 const BUILD_MS = 600_000;
+const FILE = "rootfs.erofs";
 
-/** Unpacked images as read-only disks (erofs), made once for each image. */
+/** Unpacked images as read-only disks (erofs), made once for each image and kept with it. */
 export class RootfsImages {
-  readonly #folder: string;
   readonly #building = new Map<string, Promise<string>>();
 
-  constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  /** @returns the file @throws AegisError `disk_full`, `driver_failed` */
-  async of(digest: string, rootfs: string): Promise<string> {
-    const name = createHash("sha256").update(`${digest}\0${rootfs}`).digest("hex");
-    const file = join(this.#folder, `${name}.erofs`);
+  /** @param folder of what is made of the image @returns the file @throws AegisError `disk_full`, `driver_failed` */
+  async of(folder: string, rootfs: string): Promise<string> {
+    const file = join(folder, FILE);
     if (await exists(file)) return file;
-    const building = this.#building.get(file) ?? this.#build(rootfs, file);
+    const building = this.#building.get(file) ?? build(folder, rootfs, file);
     this.#building.set(file, building);
     return building.finally(() => this.#building.delete(file));
   }
+}
 
-  async #build(rootfs: string, file: string): Promise<string> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o711 });
-    const draft = `${file}.new`;
-    try {
-      await rm(draft, { force: true });
-      // times of the files stay: a program that is newer than its cache would build that again at every start
-      await runCommand("mkfs.erofs", ["--quiet", "-x-1", draft, rootfs], { timeoutMs: BUILD_MS });
-      await rename(draft, file);
-      return file;
-    } catch (error) {
-      await rm(draft, { force: true });
-      throw asFailure(error);
-    }
+/** Another home may do the same at the same time: whoever is last has made no other. */
+async function build(folder: string, rootfs: string, file: string): Promise<string> {
+  const draft = `${file}.${randomUUID()}`;
+  try {
+    await mkdir(folder, { recursive: true });
+    // times of the files stay: a program that is newer than its cache would build that again at every start
+    await runCommand("mkfs.erofs", ["--quiet", "-x-1", draft, rootfs], { timeoutMs: BUILD_MS });
+    await rename(draft, file);
+    return file;
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw asFailure(error);
   }
 }
 

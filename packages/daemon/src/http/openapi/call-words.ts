@@ -1,6 +1,7 @@
 import Type, { type TSchema } from "typebox";
 import { GuestSelf } from "@aegis/protocol/guest";
-import { Endpoint, InstanceView, Lease } from "@aegis/protocol/instance";
+import { Endpoint, InstanceView } from "@aegis/protocol/instance";
+import { Lease } from "@aegis/protocol/lease";
 import { KitView } from "@aegis/protocol/kit";
 import { WorkspaceTree, WorkspaceWritten } from "@aegis/protocol/workspace";
 
@@ -132,6 +133,7 @@ export const callWords: Record<string, CallWords> = {
     answer: { lines: "progress, then {done: true, image}" },
   },
   "DELETE /v1/images/*": { summary: "Remove an image", answer: null },
+  "POST /v1/images/warm": { summary: "Make new instances of it start fast", answer: anything("what was made ready") },
   "POST /v1/images/prune": { summary: "Remove images that nothing uses", answer: anything("what was removed") },
   "GET /v1/public-url": { summary: "Where the router is reached from outside", answer: anything("{url}") },
   "PUT /v1/public-url": { summary: "Say where it is reached from outside", answer: anything("{url}") },

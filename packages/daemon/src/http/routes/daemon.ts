@@ -1,5 +1,5 @@
 import Type from "typebox";
-import type { DaemonStatus } from "@aegis/protocol/instance";
+import type { DaemonStatus } from "@aegis/protocol/status";
 import type { KitView } from "@aegis/protocol/kit";
 import type { EventLog } from "../../core/event-log.ts";
 import type { App } from "../app.ts";

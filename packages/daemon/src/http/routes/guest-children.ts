@@ -1,5 +1,6 @@
 import Type from "typebox";
-import { ExecRequest, ExposeRequest, SpawnInstance } from "@aegis/protocol/instance";
+import { ExecRequest } from "@aegis/protocol/exec";
+import { ExposeRequest, SpawnInstance } from "@aegis/protocol/instance";
 import { childEvents } from "../../core/child-events.ts";
 import type { Instance } from "../../core/instance.ts";
 import type { App } from "../app.ts";

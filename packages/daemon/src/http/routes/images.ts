@@ -1,6 +1,7 @@
 import Type from "typebox";
-import { PruneImages } from "@aegis/protocol/instance";
-import type { PrunedImages, PullLine } from "@aegis/protocol/instance";
+import { PruneImages } from "@aegis/protocol/image";
+import type { PrunedImages, PullLine } from "@aegis/protocol/image";
+import { WarmImage, type WarmedImage } from "@aegis/protocol/warm-image";
 import { isUnwanted, refuseUsed } from "../../core/image-use.ts";
 import type { Image, ImageImporter, Images, PullProgress } from "../../core/images.ts";
 import type { Instances } from "../../core/instances.ts";
@@ -19,7 +20,15 @@ const Pull = Type.Object(
 const MaybePrune = Type.Union([PruneImages, Type.Null()]);
 const Referenced = Type.Object({ "*": Type.String({ minLength: 1, maxLength: 512 }) });
 
-export function imageRoutes(app: App, images: Images & ImageImporter, instances: Instances): void {
+/** a pull, a boot and the writing of it, under emulation on a machine that has other things to do */
+const WARM_MS = 1_800_000;
+
+export function imageRoutes(
+  app: App,
+  images: Images & ImageImporter,
+  instances: Instances,
+  warm: (wanted: WarmImage, signal: AbortSignal) => Promise<WarmedImage>,
+): void {
   app.get("/v1/images", () => images.list());
 
   app.post("/v1/images", { schema: { body: Pull } }, ({ body: { ref, layout } }, reply) =>
@@ -36,6 +45,8 @@ export function imageRoutes(app: App, images: Images & ImageImporter, instances:
     await images.remove(params["*"], (image) => refuseUsed(image, instances.list()));
     return reply.status(204).send();
   });
+
+  app.post("/v1/images/warm", { schema: { body: WarmImage } }, ({ body }) => warm(body, AbortSignal.timeout(WARM_MS)));
 
   app.post("/v1/images/prune", { schema: { body: MaybePrune } }, async ({ body }): Promise<PrunedImages> => {
     const choice = { all: body?.all ?? false, unusedOlderThanS: body?.unused_older_than_s ?? 0 };

@@ -1,5 +1,7 @@
 import Type from "typebox";
-import { AcquireLease, ExecRequest, ExposeRequest } from "@aegis/protocol/instance";
+import { ExecRequest } from "@aegis/protocol/exec";
+import { ExposeRequest } from "@aegis/protocol/instance";
+import { AcquireLease } from "@aegis/protocol/lease";
 import { AegisError } from "@aegis/protocol/errors";
 import type { Instance } from "../../core/instance.ts";
 import type { Instances } from "../../core/instances.ts";

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseCgroupMounts } from "../../../src/drivers/linux/cgroup-layout.ts";
 import { parseResolvConf } from "../../../src/drivers/linux/dns/upstream-resolvers.ts";
 import { imageUser } from "../../../src/drivers/linux/image-user.ts";
-import { readMachineRecord, writeMachineRecord } from "../../../src/drivers/linux/machine-record.ts";
+import { driverOfLeft, readMachineRecord, writeMachineRecord } from "../../../src/drivers/linux/machine-record.ts";
 import { ociConfig, type OciConfigInput } from "../../../src/drivers/linux/oci-config.ts";
-import { identifyProcess, isAlive } from "../../../src/drivers/linux/process-identity.ts";
+import { hostBootId, identifyProcess, isAlive } from "../../../src/drivers/linux/process-identity.ts";
 import { seccompProfile } from "../../../src/drivers/linux/seccomp-profile.ts";
 import { allowedSyscalls, refusedSyscalls } from "../../../src/drivers/linux/syscalls.ts";
 import { workspaceOptions } from "../../../src/drivers/container/workspace-mount.ts";
@@ -168,6 +168,40 @@ describe("machine record", () => {
       writeFileSync(join(folder, "machine.json"), text);
       expect(await readMachineRecord(folder), text).toBeNull();
     }
+  });
+});
+
+describe("the driver of what an earlier daemon left", () => {
+  async function leave(name: string, over: object): Promise<void> {
+    const identity = await identifyProcess(process.pid);
+    if (identity === null) throw new Error("this process was not found");
+    mkdirSync(join(folder, name));
+    const alive = {
+      version: 1 as const,
+      instanceId: name,
+      boot: 1,
+      slot: 0,
+      ...identity,
+      hostBootId: await hostBootId(),
+    };
+    await writeMachineRecord(join(folder, name), { ...alive, ...over });
+  }
+
+  it("is that of a machine that still runs", async () => {
+    await leave("inst-1", { driver: "microvm" });
+    expect(await driverOfLeft(folder)).toBe("microvm");
+  });
+
+  it("is containers where an older daemon did not say", async () => {
+    await leave("inst-1", {});
+    expect(await driverOfLeft(folder)).toBe("container");
+  });
+
+  it("is none where nothing runs any more, or nothing was", async () => {
+    expect(await driverOfLeft(join(folder, "nothing"))).toBeNull();
+    await leave("inst-1", { driver: "microvm", startTime: "1" });
+    await leave("inst-2", { driver: "microvm", hostBootId: "another" });
+    expect(await driverOfLeft(folder)).toBeNull();
   });
 });
 

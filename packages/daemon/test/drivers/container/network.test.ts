@@ -7,6 +7,7 @@ import { BlockClaims } from "../../../src/drivers/linux/network/block-claim.ts";
 import { parseNeighbours } from "../../../src/drivers/linux/network/host-routes.ts";
 import { formatIpv4, overlaps, parseIpv4, parseIpv4Network } from "@aegis/protocol/ipv4";
 import { neighbourRules, nftRules } from "../../../src/drivers/linux/network/nft-rules.ts";
+import { Slots } from "../../../src/drivers/linux/network/slots.ts";
 
 describe("IPv4", () => {
   it("reads and writes addresses", () => {
@@ -58,6 +59,18 @@ describe("address block", () => {
     expect(block.contains("10.209.15.255")).toBe(true);
     for (const stranger of ["10.209.16.0", "10.209.11.255", "::1", ""])
       expect(block.contains(stranger), stranger).toBe(false);
+    for (const slot of [0, 7, block.slots - 1]) expect(block.slotAt(block.address(slot))).toBe(slot);
+    for (const stranger of [block.gateway, "10.209.15.255", "10.209.16.2", ""])
+      expect(block.slotAt(stranger), stranger).toBeNull();
+  });
+
+  it("gives a slot that is wished for where it is free, else the one that was free for the longest time", async () => {
+    const slots = new Slots(new AddressBlock(parseSubnet("10.209.0.0/16"), 63));
+    expect(await slots.take()).toBe(0);
+    expect(await slots.take(9)).toBe(9);
+    expect(await slots.take(9)).toBe(1);
+    slots.release(9);
+    expect(await slots.take(9)).toBe(9);
   });
 
   it("holds 64 blocks in a /16 and one in a /22", () => {

@@ -1,4 +1,4 @@
-import { AegisError } from "@aegis/protocol/errors";
+import { AegisError, messageOf } from "@aegis/protocol/errors";
 import type { HostNetwork } from "../network/host-network.ts";
 import { DnsForwarder } from "./dns-forwarder.ts";
 import { UpstreamResolvers } from "./upstream-resolvers.ts";
@@ -17,7 +17,7 @@ export async function startDns(network: HostNetwork, resolvConf = "/etc/resolv.c
     resolvers: () => resolvers.list(),
   });
   await dns.start().catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new AegisError("driver_failed", `The instances' name server cannot listen on ${gateway}: ${why}.`);
   });
   return dns;

@@ -68,6 +68,12 @@ export class AddressBlock {
     return formatIpv4(this.network.base + 2 + slot);
   }
 
+  /** The slot that has an address; null for one that is not of this block. */
+  slotAt(address: string): number | null {
+    const slot = (parseIpv4(address) ?? 0) - this.network.base - 2;
+    return slot >= 0 && slot < this.slots ? slot : null;
+  }
+
   contains(address: string): boolean {
     const number = parseIpv4(address);
     return number !== null && contains(this.network, number);

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
@@ -46,6 +46,7 @@ interface Started {
   watch: RefusalWatch;
 }
 
+const INTERFACES = "/sys/class/net";
 const GONE_LOOKS = 100;
 
 /** One home's part of the host's network: an address block, a gateway address, a table of rules, slots for instances. */
@@ -133,9 +134,12 @@ export class HostNetwork {
     return neighbours;
   }
 
-  /** @throws AegisError `driver_failed` when every address is taken */
-  async takeLink(owner: LinkOwner): Promise<InstanceLink> {
-    const slot = await this.#running.slots.take();
+  /**
+   * @param address that it is to have where nobody else has it
+   * @throws AegisError `driver_failed` when every address is taken
+   */
+  async takeLink(owner: LinkOwner, address: string | null = null): Promise<InstanceLink> {
+    const slot = await this.#running.slots.take(address === null ? null : this.block.slotAt(address));
     const mark = isRestricted(owner) ? newMark() : null;
     return this.#link(slot, this.block.interfaceName(slot, mark), owner);
   }
@@ -157,9 +161,18 @@ export class HostNetwork {
     return this.#link(slot, interfaceName ?? this.block.interfaceName(slot), { instanceId, boot, network });
   }
 
-  /** Forgets what was open for machines that are gone; once every machine that runs has its link. */
+  /**
+   * Forgets what was open for machines that are gone, and takes away interfaces that nobody has: also those of a home
+   * that had the block before and was removed while it ran. Once every machine that runs has its link.
+   */
   async dropStrangers(): Promise<void> {
     await this.#running.allowed.keepOnly(this.#links.values());
+    const kept = new Set([...this.#links.values()].map(({ interfaceName }) => interfaceName));
+    for (const name of await readdir(INTERFACES)) {
+      if (!name.startsWith(this.block.interfacePrefix) || kept.has(name)) continue;
+      // the kernel may be taking it away just then
+      await runCommand("ip", ["link", "delete", name]).catch(() => undefined);
+    }
   }
 
   /** Who asks the name server; null for everybody but instances. */
@@ -227,7 +240,7 @@ export class HostNetwork {
   }
 }
 
-const interfaceExists = (name: string): Promise<boolean> => exists(join("/sys/class/net", name));
+const interfaceExists = (name: string): Promise<boolean> => exists(join(INTERFACES, name));
 
 /** Four characters, as many as a name of 15 has room for. */
 const newMark = (): string => (randomBytes(4).readUInt32BE() % 36 ** 4).toString(36).padStart(4, "0");

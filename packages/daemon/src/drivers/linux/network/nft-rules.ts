@@ -6,6 +6,8 @@ import { formatIpv4Network, NEVER_OUTSIDE, type Ipv4Network } from "@aegis/proto
 const ZONE_SEED = "0x61656769";
 /** until it is looked at, with time to spare */
 const REFUSED_KEPT_S = 10;
+/** what needs root runs as root */
+const DAEMON_USER = 0;
 
 const elements = (networks: readonly string[]): string =>
   networks.length === 0 ? "" : `elements = { ${networks.join(", ")} }`;
@@ -34,6 +36,21 @@ const sets = (neighbours: readonly Ipv4Network[]): string => `
     type ifname; flags dynamic,timeout; timeout 1m; size 4096;
   }`;
 
+/** What passes between an instance and the host itself. */
+const hostChains = (block: AddressBlock, ours: string): string => `
+  chain input {
+    type filter hook input priority filter - 10; policy accept;
+    iifname ${ours} udp dport 53 update @dns_rate { iifname limit rate over 500/second burst 1000 packets } drop
+    iifname ${ours} ip daddr ${block.gateway} meta l4proto { tcp, udp } th dport 53 accept
+    iifname ${ours} ct direction reply ct state established accept
+    iifname ${ours} goto refuse
+    ip daddr ${formatIpv4Network(block.network)} iifname != "lo" drop
+  }
+  chain output {
+    type filter hook output priority filter - 10; policy accept;
+    oifname ${ours} meta skuid != ${DAEMON_USER} reject with icmpx admin-prohibited
+  }`;
+
 /**
  * The whole policy of a block, the same for each of its instances, so that a boot changes no rule: the interface's name
  * tells the mode. Replaces an older table in one transaction; `carriedOver` fills the new one's sets.
@@ -41,6 +58,7 @@ const sets = (neighbours: readonly Ipv4Network[]): string => `
  * - A restricted boot has a connection table of its own, by its interface's name: a connection that an earlier owner of
  *   the address left half open is no way around the list.
  * - Questions to the name server are bounded, since they are answered by the daemon.
+ * - The host itself reaches the ports of instances, and of its users only the daemon's, since a preview may have a password.
  * - TCP is refused with a reset since ICMP errors are rate-limited and a program would hang.
  * - What is refused is kept for a moment, for the daemon to tell: so much of each instance that none hides another's.
  */
@@ -59,13 +77,7 @@ ${sets(neighbours)}
     iifname ${ours} fib saddr . iif oif missing drop
     iifname ${restricted} ct original zone set jhash iifname mod 65535 seed ${ZONE_SEED} offset 1
   }
-  chain input {
-    type filter hook input priority filter - 10; policy accept;
-    iifname ${ours} udp dport 53 update @dns_rate { iifname limit rate over 500/second burst 1000 packets } drop
-    iifname ${ours} ip daddr ${block.gateway} meta l4proto { tcp, udp } th dport 53 accept
-    iifname ${ours} goto refuse
-    ip daddr ${network} iifname != "lo" drop
-  }
+${hostChains(block, ours)}
   chain forward {
     type filter hook forward priority filter - 10; policy accept;
     oifname ${ours} ct state established,related accept

@@ -12,12 +12,16 @@ export class Slots {
     this.#free = new Set(Array.from({ length: block.slots }, (_, slot) => slot));
   }
 
-  /** @throws AegisError `driver_failed` when every address is taken */
-  async take(): Promise<number> {
+  /**
+   * @param wished taken where it is free
+   * @throws AegisError `driver_failed` when every address is taken
+   */
+  async take(wished: number | null = null): Promise<number> {
     // Interfaces go some time after their instances, and those of a daemon that crashed may be there still.
     const names = await readdir("/sys/class/net");
     const present = new Set(names.map((name) => this.#block.slotOf(name)));
-    for (const slot of this.#free)
+    const first = wished !== null && this.#free.has(wished) ? [wished] : [];
+    for (const slot of [...first, ...this.#free])
       if (!present.has(slot)) {
         this.#free.delete(slot);
         return slot;

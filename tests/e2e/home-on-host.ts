@@ -39,6 +39,15 @@ export const commandOf = (pid: number): string => textOf(`/proc/${pid}/cmdline`)
 /** Whether a process has ended, also where nobody has asked how. */
 export const hasEnded = (pid: number): boolean => /^$|\) [ZX] /.test(textOf(`/proc/${pid}/stat`));
 
+/** Tells a process to end; one that has ended since it was looked for is as it should be. */
+export function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
 /** A file of the kernel's or a daemon's; empty when it has just gone. */
 export function textOf(path: string): string {
   try {

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ContainerDriver } from "../../packages/daemon/src/drivers/container/container-driver.ts";
 import { runningDaemon, stopDaemon } from "../../packages/sdk/src/daemon-process.ts";
-import { hasEnded, pids, textOf } from "./home-on-host.ts";
+import { hasEnded, pids, signal, textOf } from "./home-on-host.ts";
 import { HostLeftovers } from "./host-leftovers.ts";
 import { type Note, notesOf, RUN_FOLDER, undo } from "./run-notes.ts";
 
@@ -71,14 +71,6 @@ const withEnv = (setting: string): number[] =>
 async function kill(processes: number[]): Promise<void> {
   for (const pid of processes) signal(pid, "SIGKILL");
   await gone(processes, PATIENCE_MS);
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // It has ended by itself.
-  }
 }
 
 async function gone(processes: number[], patienceMs: number): Promise<void> {

@@ -10,6 +10,7 @@ import { type Aegis, hasWorkspaces, startAegis } from "../aegis-fixture.ts";
 import { type BotApiDouble, startBotApiDouble } from "../bot-api-double.ts";
 import { freePort } from "../free-port.ts";
 import { IMAGES } from "../fixture-images.ts";
+import { signal } from "../home-on-host.ts";
 import { Random } from "./random.ts";
 import { RelayProcess } from "./relay-process.ts";
 
@@ -98,7 +99,7 @@ const mishaps: Record<string, () => Promise<void>> = {
   },
   "bot killed": async () => {
     const pid = botPid();
-    if (pid !== null) process.kill(pid, "SIGKILL");
+    if (pid !== null) signal(pid, "SIGKILL");
   },
   "relay killed": async () => {
     await relay.kill9();

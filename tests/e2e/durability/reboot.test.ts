@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startAegis, type Aegis } from "../aegis-fixture.ts";
 import { bundleDaemon, CrashingDaemon } from "./crashing-daemon.ts";
-import { homeKeyOf, runFolderOf } from "../home-on-host.ts";
+import { homeKeyOf, runFolderOf, signal } from "../home-on-host.ts";
 import { loseMachines, processesOf } from "./lost-machines.ts";
 
 const FOREVER = ["sleep", "infinity"];
@@ -88,7 +88,7 @@ describe("after a reboot of the host", () => {
     const { instances } = aegis.client;
     const { id } = await aegis.boot({ command: FOREVER });
     await living?.kill9();
-    for (const pid of processesOf(aegis.home, id)) process.kill(pid, "SIGKILL");
+    for (const pid of processesOf(aegis.home, id)) signal(pid, "SIGKILL");
     await expect.poll(() => processesOf(aegis.home, id)).toEqual([]);
     await comeBack();
     expect(await instances.get(id)).toMatchObject({ state: "stopped" });

@@ -7,6 +7,7 @@ import { waitForInstance } from "@aegis/sdk/instance-watch";
 import { type BotApiDouble, startBotApiDouble } from "../bot-api-double.ts";
 import { Random } from "../durability/random.ts";
 import { startEchoModel } from "../echo-model.ts";
+import { signal } from "../home-on-host.ts";
 import { KitFixture } from "../kit-fixture.ts";
 
 const TOKEN = "4242:canary-of-the-real-token";
@@ -95,7 +96,7 @@ const mishaps = {
   },
   "bot paused": () => tried(() => kit.client.instances.pause("claw-bot")),
   "kit killed": async () => {
-    for (const pid of pidsOf("kits/claw/src/up.ts", kit.home)) process.kill(pid, "SIGKILL");
+    for (const pid of pidsOf("kits/claw/src/up.ts", kit.home)) signal(pid, "SIGKILL");
     await kit.start("Chat", "--idle", "5");
   },
   "aegisd killed": async () => {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { link, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AegisError } from "@aegis/protocol/errors";
@@ -53,20 +54,23 @@ export class BlockClaims {
 
   /** A link either appears whole or not at all, so nobody reads half a claim and two daemons never both succeed. */
   async #take(number: number, home: string): Promise<boolean> {
-    const temporary = join(this.#folder, `new.${process.pid}`);
-    await writeFile(temporary, home);
-    const taken = await link(temporary, join(this.#folder, String(number))).then(
-      () => true,
-      () => false,
-    );
-    await rm(temporary, { force: true });
-    return taken;
+    const draft = this.#aside("new");
+    try {
+      await writeFile(draft, home);
+      await link(draft, join(this.#folder, String(number)));
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+      throw error;
+    } finally {
+      await rm(draft, { force: true });
+    }
   }
 
   /** Removes a claim if it is still the one that was read: another daemon may have been quicker. */
   async #withdraw(number: number, owner: string): Promise<boolean> {
     const claim = join(this.#folder, String(number));
-    const aside = join(this.#folder, `old.${process.pid}`);
+    const aside = this.#aside("old");
     const moved = await rename(claim, aside).then(
       () => true,
       () => false,
@@ -76,5 +80,10 @@ export class BlockClaims {
     if (!same) await link(aside, claim).catch(() => undefined);
     await rm(aside, { force: true });
     return same;
+  }
+
+  /** A file that only the caller knows: several homes may look for a block at once, also in one process. */
+  #aside(what: "new" | "old"): string {
+    return join(this.#folder, `${what}.${randomUUID()}`);
   }
 }

@@ -8,7 +8,8 @@ import { ATTACH_DISK } from "./attach-disk.ts";
 const LIMIT_SHARES = `
 limit() { prlimit --pid "$1" --sigpending=1024 --msgqueue=0 --memlock=65536; }
 limit "$pid"
-for child in $(cat "/proc/$pid/task/$pid/children"); do limit "$child"; done
+read -r children < "/proc/$pid/task/$pid/children" || true
+for child in $children; do limit "$child"; done
 nsenter "--user=/proc/$pid/ns/user" sh -c '
   cd /proc/sys/user
   echo 32 > max_inotify_instances

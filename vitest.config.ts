@@ -28,6 +28,7 @@ export default defineConfig({
           // for what hangs, on a machine that others use too; nothing is measured by it
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          expect: { poll: { timeout: 30_000 } },
         },
       },
       {

@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { ChatCommand } from "../../guest/plugin/chat-commands.ts";
 import { type ann as Person, ann, ben, plugin } from "./plugin-fixture.ts";
 
@@ -55,7 +55,7 @@ test("/stop is about what is going on, /stop NAME about that; with nothing going
   const { say, run, double, chat, store, watcher } = await withWork();
   await run("work_spawn", ann, { task: "two" });
   double.log("work-2", { claw: "done", ok: true, text: "ok", seconds: 1, site: false });
-  await vi.waitFor(() => expect(store.running().map(({ handle }) => handle)).toEqual(["work-1"]));
+  await expect.poll(() => store.running().map(({ handle }) => handle)).toEqual(["work-1"]);
   expect((await say(ann, "stop"))?.text).toContain("work-1 is stopped");
   expect(double.child("work-2").state).toBe("running");
   await watcher.idle();
@@ -89,7 +89,7 @@ test("buttons: open, logs, stop, resume, and delete after a question", async () 
   expect(await press("logs")).toBe("work-1:\nhello");
   await press("stop");
   expect(shown()).toContain("work-1: stopped");
-  await vi.waitFor(() => expect(store.running()).toEqual([]));
+  await expect.poll(() => store.running()).toEqual([]);
   await press("resume");
   expect(shown()).toContain("work-1: running");
   await press("delete");

@@ -21,7 +21,7 @@ test("the board shows the newest text and leaves out what was overtaken", async 
     () => null,
   );
   board.show("1");
-  await vi.waitFor(() => expect(shown).toEqual(["1"]));
+  await expect.poll(() => shown).toEqual(["1"]);
   board.show("2");
   board.show("3");
   first.resolve();

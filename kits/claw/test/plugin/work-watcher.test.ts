@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { ann, plugin } from "./plugin-fixture.ts";
 
 const progress = (text: string) => ({ claw: "progress", text });
@@ -10,7 +10,7 @@ test("progress is one message that is edited, the end another with the link, onc
   const { run, watcher, awake, store } = boot();
   await run("work_spawn", ann, { task: "build a site" });
   double.log("work-1", progress("starting the agent"));
-  await vi.waitFor(() => expect(chat.texts).toEqual(["🛠 work-1: build a site\n⏳ starting the agent"]));
+  await expect.poll(() => chat.texts).toEqual(["🛠 work-1: build a site\n⏳ starting the agent"]);
   expect(double.leases.size).toBe(1);
   double.log("work-1", progress("wrote index.html"));
   double.log("work-1", done);
@@ -35,7 +35,7 @@ test("a bot that dies before it has noted what it told tells it again, and the c
   await first.run("work_spawn", ann, { task: "build a site" });
   const before = readFileSync(config.state_file, "utf8");
   double.log("work-1", progress("starting the agent"));
-  await vi.waitFor(() => expect(chat.texts).toHaveLength(1));
+  await expect.poll(() => chat.texts).toHaveLength(1);
   double.log("work-1", done);
   await first.watcher.idle();
   const seen = chat.texts;
@@ -75,7 +75,7 @@ test("a command shows what it prints", async () => {
   const { run, watcher } = boot();
   await run("work_spawn", ann, { command: "make", image: "gcc:14" });
   double.log("work-1", "compiling a.c");
-  await vi.waitFor(() => expect(chat.texts).toEqual(["🛠 work-1: make\n› compiling a.c"]));
+  await expect.poll(() => chat.texts).toEqual(["🛠 work-1: make\n› compiling a.c"]);
   double.log("work-1", "process exited (code 0)", "system");
   Object.assign(double.child("work-1"), { state: "stopped", exit_code: 0 });
   await watcher.idle();
@@ -87,7 +87,7 @@ test("a bot that starts again takes up the same message", async () => {
   const first = boot();
   await first.run("work_spawn", ann, { task: "build" });
   double.log("work-1", progress("one"));
-  await vi.waitFor(() => expect(first.store.running()[0]?.progress_message).toBe(0));
+  await expect.poll(() => first.store.running()[0]?.progress_message).toBe(0);
   await first.watcher.close();
 
   double.log("work-1", progress("two"));
@@ -105,7 +105,7 @@ test("a log that breaks off is read again, and nothing is told twice", async () 
   const { run, watcher } = boot();
   await run("work_spawn", ann, { task: "build" });
   double.log("work-1", progress("one"));
-  await vi.waitFor(() => expect(chat.texts).toHaveLength(1));
+  await expect.poll(() => chat.texts).toHaveLength(1);
   double.cutFollowers();
   double.log("work-1", done);
   await watcher.idle();

@@ -1,4 +1,4 @@
-import { expect, onTestFinished, vi } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import type { Capabilities } from "@aegis/protocol/capability";
 import type { CreateInstance, SpawnInstance } from "@aegis/protocol/instance";
 import type { Instance } from "../../src/core/instance.ts";
@@ -31,7 +31,4 @@ export const spawn = (world: RaceWorld, parent: Instance, body: Partial<SpawnIns
   world.instances.spawn(parent, { ...CHILD, ...NEVER, ...body });
 
 export const untilState = (instance: Instance, state: Instance["state"]): Promise<void> =>
-  vi.waitFor(() => expect([instance.handle, instance.state]).toEqual([instance.handle, state]), {
-    timeout: 5000,
-    interval: 2,
-  });
+  expect.poll(() => [instance.handle, instance.state], { interval: 2 }).toEqual([instance.handle, state]);

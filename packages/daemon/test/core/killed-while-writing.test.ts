@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { setImmediate } from "node:timers/promises";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Instance } from "../../src/core/instance.ts";
 import { RaceWorld } from "./race-world.ts";
 
@@ -30,7 +30,7 @@ async function killedWhileWriting(): Promise<{ world: RaceWorld; instance: Insta
 describe("a daemon that is killed while it writes an instance to disk", () => {
   it("leaves it paused to the next one", async () => {
     const { world, instance } = await killedWhileWriting();
-    await vi.waitFor(() => expect(instance.state).toBe("paused"));
+    await expect.poll(() => instance.state).toBe("paused");
     await instance.start("test");
     expect(world.driver.machine(instance.id)).toMatchObject({ boot: 1 });
     expect(world.host.snapshots.size).toBe(0);
@@ -41,7 +41,7 @@ describe("a daemon that is killed while it writes an instance to disk", () => {
     const { world, instance } = await killedWhileWriting();
     world.driver.machine(instance.id)?.harness.signalWorkload("SIGKILL");
     await instance.start("test").catch(() => undefined);
-    await vi.waitFor(() => expect(instance.state).toBe("stopped"));
+    await expect.poll(() => instance.state).toBe("stopped");
     expect(world.host.snapshots.size).toBe(0);
     await world.close();
   });

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { CreateInstance, SpawnInstance } from "@aegis/protocol/instance";
 import type { Instance } from "../../src/core/instance.ts";
 import { aWorld, GRANT, untilState, root, spawn } from "./family-world.ts";
@@ -30,17 +30,17 @@ describe("children of a parent that ends", () => {
   ];
 
   describe.each(ends)("which %s", (_name, end, state) => {
-    it("end with it, on all levels", { timeout: 15_000 }, async () => {
+    it("end with it, on all levels", async () => {
       const world = await aWorld();
       const { parent, child, grandchild } = await threeLevels(world);
       await end(world, parent);
       await untilState(parent, state as Instance["state"]);
       await untilState(child, "stopped");
       await untilState(grandchild, "stopped");
-      await vi.waitFor(() => expect(parent.endsBelow).toBe(false));
+      await expect.poll(() => parent.endsBelow).toBe(false);
     });
 
-    it("go on when it keeps them", { timeout: 15_000 }, async () => {
+    it("go on when it keeps them", async () => {
       const world = await aWorld();
       const { parent, child, grandchild } = await threeLevels(world, { orphans: "keep" });
       await end(world, parent);
@@ -142,7 +142,7 @@ describe("children of a parent that ends", () => {
     });
     await world.crash();
     for (const { id } of [child, grandchild]) await untilState(world.instances.find(id), "stopped");
-    await vi.waitFor(() => expect(world.instances.find(parent.id).endsBelow).toBe(false));
+    await expect.poll(() => world.instances.find(parent.id).endsBelow).toBe(false);
   });
 
   it("that are made in its last moments end with it too", async () => {
@@ -159,7 +159,7 @@ describe("children of a parent that ends", () => {
     const world = await aWorld();
     const { parent } = await threeLevels(world, { orphans: "keep" });
     await world.instances.delete(parent);
-    await vi.waitFor(() => expect(world.instances.list()).toEqual([]));
+    await expect.poll(() => world.instances.list()).toEqual([]);
     expect(world.host.machines.size).toBe(0);
   });
 

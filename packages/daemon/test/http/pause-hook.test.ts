@@ -66,6 +66,6 @@ describe("a pause hook", () => {
     await second.call("POST", `/v1/instances/${id}/resume`);
     const lines = async () =>
       ndjson((await second.call("GET", `/v1/instances/${id}/logs`)).text).map(({ line }) => line);
-    await expect.poll(lines, { timeout: 8000 }).toContain("its resume hook failed: exit code 5");
+    await expect.poll(lines).toContain("its resume hook failed: exit code 5");
   });
 });

@@ -19,5 +19,5 @@ export const history = async (fixture: DaemonFixture, id: string): Promise<Power
 
 export const untilHistory = (fixture: DaemonFixture, id: string, reason: RegExp) =>
   expect
-    .poll(async () => (await history(fixture, id)).map((entry) => entry.reason), { timeout: 5000 })
+    .poll(async () => (await history(fixture, id)).map((entry) => entry.reason))
     .toContainEqual(expect.stringMatching(reason));

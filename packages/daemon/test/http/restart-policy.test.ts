@@ -44,7 +44,7 @@ describe("a restart policy", () => {
     await first.daemon.close(false);
     const second = await daemonFixture(first);
     const known = (await history(second, id)).length;
-    await expect.poll(async () => (await history(second, id)).length, { timeout: 5000 }).toBeGreaterThan(known);
+    await expect.poll(async () => (await history(second, id)).length).toBeGreaterThan(known);
   });
 
   it("starts again what ended while there was no daemon", async () => {
@@ -72,6 +72,6 @@ describe("a restart policy", () => {
     ).body;
     await untilHistory(fixture, id, /^boot failed: no room; starts again in 0.2 s/);
     fixture.driver.faults.create = null;
-    await expect.poll(async () => (await fixture.get(id)).state, { timeout: 5000 }).toBe("running");
+    await expect.poll(async () => (await fixture.get(id)).state).toBe("running");
   });
 });

@@ -31,7 +31,7 @@ const reasons = async (fixture: DaemonFixture, id: string) =>
   ((await fixture.get(id)).power_history ?? []).map(({ state, reason }) => `${state}: ${reason}`);
 
 const untilWoken = (fixture: DaemonFixture, id: string, wakeAt: string) =>
-  expect.poll(() => reasons(fixture, id), { timeout: 15_000 }).toContain(`running: wake asked for at ${wakeAt}`);
+  expect.poll(() => reasons(fixture, id)).toContain(`running: wake asked for at ${wakeAt}`);
 
 const act = (fixture: DaemonFixture, id: string, what: string) =>
   fixture.call<InstanceView>("POST", `/v1/instances/${id}/${what}`);
@@ -39,7 +39,7 @@ const act = (fixture: DaemonFixture, id: string, what: string) =>
 const stops = { stop_after_paused_s: 0.1, hibernate: false };
 
 describe("a pause hook that names when to wake", () => {
-  it("is woken then, from a stop too, and not before", { timeout: 30_000 }, async () => {
+  it("is woken then, from a stop too, and not before", async () => {
     const fixture = await daemonFixture();
     const wakeAt = inMs(SOON_MS);
     const [paused, stopped] = [await asleep(fixture, wakeAt), await asleep(fixture, wakeAt, stops)];
@@ -54,7 +54,7 @@ describe("a pause hook that names when to wake", () => {
     expect(again.body).toMatchObject({ error: expect.stringContaining(`it wants to be awake at ${wakeAt}`) });
   });
 
-  it("is booted ahead of it when it was stopped", { timeout: 30_000 }, async () => {
+  it("is booted ahead of it when it was stopped", async () => {
     const fixture = await daemonFixture();
     const wakeAt = inMs(LATER_MS);
     const hook = saying({ wake_at: wakeAt, boot_lead_s: 600 });
@@ -67,14 +67,14 @@ describe("a pause hook that names when to wake", () => {
     await untilWoken(await daemonFixture(fixture), id, wakeAt);
   });
 
-  it("is woken by the next daemon, late if need be, and from what became of it", { timeout: 30_000 }, async () => {
+  it("is woken by the next daemon, late if need be, and from what became of it", async () => {
     const first = await daemonFixture();
     const wakeAt = inMs(SOON_MS);
     const ids = [await asleep(first, wakeAt), await asleep(first, wakeAt, stops), await asleep(first, wakeAt)];
     await first.reaches(ids[1] ?? "", "stopped");
     await first.daemon.close(false);
     await first.host.machines.get(ids[2] ?? "")?.kill();
-    await expect.poll(() => Date.now(), { timeout: 10_000 }).toBeGreaterThan(Date.parse(wakeAt));
+    await expect.poll(() => Date.now()).toBeGreaterThan(Date.parse(wakeAt));
     const second = await daemonFixture(first);
     for (const id of ids) await untilWoken(second, id, wakeAt);
   });
@@ -105,9 +105,9 @@ describe("a pause hook that names when to wake", () => {
     const body = { command: FOREVER, pause_after_idle_s: 0.1, pause_hook };
     const { id } = (await fixture.call<{ id: string }>("POST", "/v1/instances", body)).body;
     await expect
-      .poll(() => reasons(fixture, id), { timeout: 5000 })
+      .poll(() => reasons(fixture, id))
       .toContainEqual(expect.stringMatching(/^running: pause postponed: its wake_at is no time/));
     const logs = async () => (await fixture.call("GET", `/v1/instances/${id}/logs`)).text;
-    await expect.poll(logs, { timeout: 8000 }).toContain("its resume hook failed: exit code 7");
+    await expect.poll(logs).toContain("its resume hook failed: exit code 7");
   });
 });

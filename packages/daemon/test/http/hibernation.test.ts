@@ -6,9 +6,10 @@ describe("the chain", () => {
   it("leads from running over paused to hibernated, and the next connection goes on from there", async () => {
     const fixture = await daemonFixture();
     const id = await boot(fixture, CHAIN);
-    const harness = fixture.driver.machine(id)?.harness;
     await fixture.reaches(id, "hibernated");
     expect(fixture.driver.machine(id)).toBeNull();
+    const harness = fixture.host.snapshots.get(id)?.harness;
+    expect(harness).toBeDefined();
     await set(fixture, id, { pause_after_idle_s: null });
     expect(await fetchFrom(fixture, id)).toContain("hello from");
     expect((await reasons(fixture, id)).slice(1)).toEqual([

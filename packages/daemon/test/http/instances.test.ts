@@ -106,7 +106,7 @@ describe("an instance", () => {
       handle: "web",
       command: ["echo-server", "80"],
       exposes: [{ port: 80, protocol: "tcp" }],
-      pause_after_idle_s: 0.3,
+      pause_after_idle_s: null,
       stop_after_paused_s: 0.1,
       hibernate: false,
     });
@@ -114,6 +114,7 @@ describe("an instance", () => {
       ttl_ms: 60_000,
       reason: "build",
     });
+    await fixture.call("PATCH", "/v1/instances/web", { pause_after_idle_s: 0.3 });
     expect(await fixture.get("web")).toMatchObject({ lease_held: true, lease_reason: "build" });
     const socket = net.connect(endpoints[0]?.public_port ?? 0, "127.0.0.1");
     socket.write("hello");

@@ -47,7 +47,7 @@ test("a provider that refuses is told", async () => {
 
 test("a provider that is not there ends the request, not the tap", async () => {
   const steps: string[] = [];
-  const tap = await ModelTap.open("http://127.0.0.1:1/v1", (step) => steps.push(step));
+  const tap = await ModelTap.open("http://127.0.0.2:1/v1", (step) => steps.push(step));
   onTestFinished(() => tap.close());
   await expect(fetch(`${tap.baseUrl}/x`, { method: "POST", body: "{}" })).rejects.toThrow();
   await expect(fetch(`${tap.baseUrl}/x`, { method: "POST", body: "{}" })).rejects.toThrow();

@@ -84,7 +84,7 @@ test("a refusal is told as it was said; a cut, an abort and too much output end 
   ).rejects.toMatchObject({ message: refused.error, code: refused.code });
   const cut = await hostThat((socket) => socket.close());
   await expect(runInChild(cut, "inst-1", job)).rejects.toThrow("was cut off");
-  await expect(runInChild("http://127.0.0.1:1", "inst-1", job)).rejects.toThrow("was cut off");
+  await expect(runInChild("http://127.0.0.2:1", "inst-1", job)).rejects.toThrow("was cut off");
   const talkative = await hostThat((socket) => socket.send(encodeFrame(FrameType.stdout, Buffer.alloc(1001))));
   await expect(runInChild(talkative, "inst-1", job)).rejects.toThrow("more than 1000 bytes");
   const { promise: closed, resolve } = Promise.withResolvers<void>();

@@ -139,9 +139,12 @@ test("what nobody reads is not taken from the host, and is whole when somebody d
 });
 
 test("signals reach the command, and its end by one is this one's exit code", async () => {
+  const { promise: signalled, resolve } = Promise.withResolvers<void>();
   const api = await apiThat(async ({ socket, frame }) => {
     socket.send(encodeTextFrame(FrameType.stdout, "ready"));
-    const [[, first], [, second]] = [await frame(), await frame()];
+    const [, first] = await frame();
+    resolve();
+    const [, second] = await frame();
     socket.send(encodeTextFrame(FrameType.stdout, ` ${String(first)} ${String(second)}`));
     socket.send(exit(143));
   });
@@ -149,7 +152,7 @@ test("signals reach the command, and its end by one is this one's exit code", as
   await once(child.stdout, "readable");
   child.kill("SIGINT");
   // one kind of signal may come before another that was sent first
-  await delay(50);
+  await signalled;
   child.kill("SIGTERM");
   expect(await endOf(child)).toEqual({ code: 143, stdout: Buffer.from("ready SIGINT SIGTERM"), stderr: "" });
 });
@@ -268,7 +271,7 @@ test("a host that takes no WebSocket says why, and one that is not there is told
   onTestFinished(() => void server.close());
   const busy = await endOf(run(addressOf(server.address()), "--", "true"));
   expect(busy).toMatchObject({ code: 1, stderr: "256 connections wait already\n" });
-  const nobody = await endOf(run("127.0.0.1:1", "--", "true"));
+  const nobody = await endOf(run("127.0.0.2:1", "--", "true"));
   expect(nobody.code).not.toBe(0);
   expect(nobody.stderr).toMatch(/cannot be reached/);
 });

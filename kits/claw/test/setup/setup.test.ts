@@ -85,7 +85,7 @@ describe("with --yes", () => {
     ],
     ["a key that is refused", () => [...model(), ...key("sk-wrong-key")], /refuses the key/],
     ["a model that is not there", () => [...model(), "--model", "n", ...key()], /knows no model "n"/],
-    ["nobody at the address", () => [...model(), "--base-url", "http://127.0.0.1:4", ...key()], /cannot be reached/],
+    ["nobody at the address", () => [...model(), "--base-url", "http://127.0.0.2:4", ...key()], /cannot be reached/],
     ["Telegram without a token", () => ["--telegram"], /--token-file/],
     ["everyone, said once", () => [...telegram(), "--allow-from", "*"], /say it twice/],
     ["two ways at once", () => ["--local", "--telegram"], /contradict/],

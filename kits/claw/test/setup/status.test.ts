@@ -65,7 +65,7 @@ test("five lines when all is well, and exit code 0", async () => {
 });
 
 test("each thing that is broken says what to do", async () => {
-  const model = { OPENAI_BASE_URL: "http://127.0.0.1:4/v1" };
+  const model = { OPENAI_BASE_URL: "http://127.0.0.2:4/v1" };
   bot = { ...bot, state: "failed", failure: "no room" };
   const found = await lines({ ...real(), ...model, TELEGRAM_BOT_TOKEN: TOKEN.replace("AAF", "BBF") });
   expect(found.code).toBe(1);

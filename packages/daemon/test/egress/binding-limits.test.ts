@@ -128,7 +128,7 @@ describe("a limit of a binding", () => {
   });
 
   it("on headers and on the time that they take holds, and others are served meanwhile", async () => {
-    const { port, raw, held, call } = await proxyFixture({ upstream: await upstreamDouble(echo) }, { waitMs: 500 });
+    const { port, raw, held, call } = await proxyFixture({ upstream: await upstreamDouble(echo) }, { waitMs: 2000 });
     const begin = (bytes: string): Promise<string> => {
       const socket = net.connect(port, "127.0.0.1");
       socket.write(bytes);

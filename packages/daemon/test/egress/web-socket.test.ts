@@ -96,7 +96,8 @@ describe("a WebSocket over a binding", () => {
     const { port, usage } = await proxyFixture({ upstream: `http://127.0.0.1:${await listening(server)}` });
     expect(await refusal(new WebSocket(`ws://127.0.0.1:${port}/`))).toBe(401);
     expect(usage()).toMatchObject({ requests: 1, errors: 1 });
-    const away = await proxyFixture({ upstream: "http://127.0.0.1:1" });
+    // the ports that tests open are at another address
+    const away = await proxyFixture({ upstream: "http://127.0.0.2:1" });
     expect(await refusal(new WebSocket(`ws://127.0.0.1:${away.port}/`))).toBe(502);
   });
 

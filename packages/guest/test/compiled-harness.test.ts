@@ -1,9 +1,10 @@
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "@aegis/sdk/test/free-port";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildGuest } from "../build.ts";
-import { freePort, TestHarness } from "./harness-client.ts";
+import { TestHarness } from "./harness-client.ts";
 
 const NOBODY = [
   "--reuid",

@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { freePort } from "@aegis/sdk/test/free-port";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { freePort, type Message, portOf, readAll, type TestControl, TestHarness } from "./harness-client.ts";
+import { type Message, portOf, readAll, type TestControl, TestHarness } from "./harness-client.ts";
 
 let harness: TestHarness;
 const servers: Server[] = [];

@@ -1,5 +1,6 @@
+import { freePort } from "@aegis/sdk/test/free-port";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { freePort, TestHarness } from "./harness-client.ts";
+import { TestHarness } from "./harness-client.ts";
 
 beforeAll(() => {
   TestHarness.channel = "device";

@@ -1,10 +1,10 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
-import { createServer } from "node:net";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "@aegis/sdk/test/free-port";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { runWork } from "../../guest/work/run-work.ts";
 import { parseWorkLine, type WorkLine } from "../../guest/work-line.ts";
@@ -17,15 +17,6 @@ const llm = {
   context_window: 1,
   max_tokens: 1,
 } as const;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** A workspace, and an `openclaw` on PATH that is the given shell script. */
 async function workplace(openclaw: string) {
@@ -85,7 +76,7 @@ test("a task is done once; the next boot only serves", async () => {
 
   rmSync(join(place.folders.site, "task.txt"));
   const second = boot(place, task);
-  await vi.waitFor(() => expect(second.lines.join("\n")).toContain("was done already"));
+  await expect.poll(() => second.lines.join("\n")).toContain("was done already");
   expect(await (await fetch(`http://127.0.0.1:${place.port}/`)).text()).toContain("<h1>site</h1>");
   expect(existsSync(join(place.folders.site, "task.txt"))).toBe(false);
 });
@@ -159,16 +150,12 @@ test("a command's exit code is the result", async () => {
 test("stopping ends the command and all that it started, without a result", async () => {
   const place = await workplace("true");
   const running = boot(place, { kind: "command", command: "sleep 1000 & echo $! > pid; wait", server: false });
-  const pid = await vi.waitFor(() => {
-    const text = readFileSync(join(place.folders.workspace, "pid"), "utf8");
-    expect(text).toMatch(/\d+\n/);
-    return Number(text);
-  });
+  const pid = () => readFileSync(join(place.folders.workspace, "pid"), "utf8");
+  await expect.poll(pid).toMatch(/\d+\n/);
+  const commandLine = `/proc/${Number(pid())}/cmdline`;
   running.stop.abort();
   expect(await running.exited).toBe(143);
-  await vi.waitFor(() =>
-    expect(existsSync(`/proc/${pid}/cmdline`) && readFileSync(`/proc/${pid}/cmdline`, "utf8")).toBeFalsy(),
-  );
+  await expect.poll(() => existsSync(commandLine) && readFileSync(commandLine, "utf8")).toBeFalsy();
   expect(running.lines.some((line) => parseWorkLine(line)?.claw === "done")).toBe(false);
 });
 

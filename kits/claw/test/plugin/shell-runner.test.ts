@@ -1,12 +1,11 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
+import { freePort } from "@aegis/sdk/test/free-port";
 import { expect, onTestFinished, test } from "vitest";
 import { shellRunner } from "../../guest/plugin/shell-runner.ts";
 import { parseWorkLine } from "../../guest/work-line.ts";
@@ -79,11 +78,7 @@ test("a stop ends the command", async () => {
 });
 
 test("a server is done when its port listens", async () => {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, "close");
+  const port = await freePort();
   const { args } = workplace(`echo starting; sleep 1; exec busybox httpd -f -p 127.0.0.1:${port}`, port);
   const server = start(args);
   const said: (string | null)[] = [];

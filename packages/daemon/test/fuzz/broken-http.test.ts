@@ -60,9 +60,9 @@ it.each(doors)("%s takes bytes that are no requests", { timeout: 120_000 }, asyn
   }
   expect(defects).toBe(0);
   expect(answers).toBeGreaterThan((ROUNDS * AT_ONCE) / 2);
-  const after = await whatIsHeld();
-  expect(after.heapBytes - before.heapBytes).toBeLessThan(MAX_GROWTH_BYTES);
-  expect(after.resources).toBeLessThanOrEqual(before.resources + 1);
+  expect((await whatIsHeld()).heapBytes - before.heapBytes).toBeLessThan(MAX_GROWTH_BYTES);
+  // the other end of a connection closes a little later
+  await expect.poll(async () => (await whatIsHeld()).resources).toBeLessThanOrEqual(before.resources + 1);
   expect(fixture.warnings.filter((warning) => /\n\s+at /.test(warning))).toEqual([]);
   expect((await fixture.call("GET", "/v1/status")).status).toBe(200);
 });

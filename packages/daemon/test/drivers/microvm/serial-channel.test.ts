@@ -12,7 +12,8 @@ import { temporaryFolder } from "../../temporary-folder.ts";
 let path: string;
 let server: Server;
 let guest: MuxGuestEnd;
-let port: Socket | null = null;
+/** of the host that came last */
+let port: Socket | null;
 const channels: SerialChannel[] = [];
 
 /** As QEMU does: one host at a time; nothing is read while the machine is paused. */
@@ -28,6 +29,7 @@ function pump(): void {
 beforeEach(async () => {
   path = join(temporaryFolder(), "port.sock");
   isPaused = false;
+  port = null;
   guest = new MuxGuestEnd({
     opened: (stream) => {
       const duplex = duplexOf(stream, (handlers) => new Duplex(handlers)).on("error", () => undefined);
@@ -105,8 +107,9 @@ test("a guest that breaks the protocol, and one that is gone, close the channel"
   await readAll(stream);
   port?.write(Buffer.alloc(8, 77));
   expect((await broken.closed).message).toContain("does not keep to the protocol");
+  const before = port;
   const gone = await connected();
-  await expect.poll(() => port?.destroyed).toBe(false);
+  await expect.poll(() => port).not.toBe(before);
   port?.destroy();
   expect((await gone.closed).message).toContain("virtual machine is gone");
 });

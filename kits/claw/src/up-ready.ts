@@ -6,7 +6,10 @@ import { waitForInstance } from "@aegis/sdk/instance-watch";
 import { hasGivenUp, isDown } from "./up-bot.ts";
 import type { Report } from "./up-progress.ts";
 
-const DEADLINE_MS = 300_000;
+/** a virtual machine without KVM, or a small computer, takes minutes */
+const DEADLINE_MS = 900_000;
+/** longer than it takes on a usual machine */
+const SLOW_MS = 60_000;
 const PAUSE_MS = 250;
 const ATTEMPT_MS = 5000;
 const SHOWN_LINES = 8;
@@ -16,6 +19,8 @@ interface Signs {
   port: number;
   /** the bot asks for updates itself; null: its webhook answers instead */
   polls: Promise<void> | null;
+  /** after so long it is told where to look */
+  slowMs?: number;
 }
 
 /**
@@ -25,12 +30,14 @@ interface Signs {
 export async function waitUntilReady(
   client: AegisClient,
   bot: InstanceView,
-  { port, polls }: Signs,
+  { port, polls, slowMs = SLOW_MS }: Signs,
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
   const settled = new AbortController();
   const either = AbortSignal.any([signal, settled.signal]);
+  const tip = `this takes long: \`npx aegis logs ${bot.handle} -f\` shows what it does`;
+  const slow = setTimeout(() => report(tip), slowMs);
   try {
     await Promise.race([
       polls === null ? answers(port, either) : within(polls, either),
@@ -41,6 +48,7 @@ export async function waitUntilReady(
     if (!(error instanceof AegisError)) throw error;
     throw new AegisError(error.code, `${error.message}${await logTail(client, bot)}`, { cause: error });
   } finally {
+    clearTimeout(slow);
     settled.abort();
   }
 }

@@ -46,11 +46,20 @@ function looks(...list: Look[]): void {
   });
 }
 
-function ready(report: (text: string) => void = (text) => told.push(text)): Promise<void> {
+function ready(report: (text: string) => void = (text) => told.push(text), slowMs = 60_000): Promise<void> {
   const address = webhook.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
-  return waitUntilReady(daemon.client, bot, { port, polls: null }, report, new AbortController().signal);
+  return waitUntilReady(daemon.client, bot, { port, polls: null, slowMs }, report, new AbortController().signal);
 }
+
+it("a bot that takes long is waited for, and it is told where to look", async () => {
+  looks(STARTS);
+  await ready((text) => {
+    told.push(text);
+    healthy = true;
+  }, 50);
+  expect(told).toEqual([expect.stringContaining("npx aegis logs claw-bot -f")]);
+});
 
 describe("a bot that ends while it should come up", () => {
   it("is waited for as long as the restart policy starts it again, and each end is told", async () => {

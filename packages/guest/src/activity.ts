@@ -76,14 +76,17 @@ export class Heartbeat {
     this.#beatIn(HEARTBEAT_MS * (0.9 + Math.random() * 0.2));
   }
 
-  #beatIn(ms: number): void {
+  #beatIn(ms: number, mayWait = true): void {
     const due = this.#now() + ms;
-    setTimeout(() => this.#beat(due), ms).unref();
+    setTimeout(() => this.#beat(due, mayWait), ms).unref();
   }
 
-  /** A beat that is late was overtaken by a pause: what the instance was woken for goes first. */
-  #beat(due: number): void {
-    if (this.#now() - due > LATE_MS) return this.#beatIn(AFTER_PAUSE_MS);
+  /**
+   * A beat that is late was overtaken by a pause: what the instance was woken for goes first. One that is late again comes
+   * from a busy machine, on which an instance that works would never be seen to.
+   */
+  #beat(due: number, mayWait: boolean): void {
+    if (mayWait && this.#now() - due > LATE_MS) return this.#beatIn(AFTER_PAUSE_MS, false);
     const before = this.#counters;
     this.#counters = readCounters("/proc", process.pid);
     const activity = activityBetween(before, this.#counters);

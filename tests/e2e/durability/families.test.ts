@@ -5,10 +5,11 @@ import { startAegis, type Aegis } from "../aegis-fixture.ts";
 import { isMicrovm } from "../driver-host.ts";
 import { IMAGES } from "../fixture-images.ts";
 import { guestCall } from "../guest-call.ts";
+import { hasEnded } from "../home-on-host.ts";
 import { machinePid } from "../host-pid.ts";
 
 const FOREVER = ["sleep", "infinity"];
-/** longer than a boot takes */
+/** longer than a boot takes; one that is slower is ended while it boots */
 const LIFETIME_S = isMicrovm ? 60 : 3;
 const UNTIL_TOLD = ["sh", "-c", "while [ ! -e /tmp/end ]; do sleep 0.1; done"];
 const GRANT: Capabilities = {
@@ -31,11 +32,15 @@ describe("what an instance has made", () => {
       if (parent_id === null) await aegis.client.instances.delete(id);
   });
 
-  const spawn = async (id: string, capabilities: Capabilities, more = {}): Promise<string> => {
-    const body = { command: FOREVER, image_ref: IMAGES.busybox, memory_mb: 64, vcpus: 0.5, capabilities, ...more };
-    const made = await guestCall<{ id: string }>(aegis, id, "POST", "/v1/instances", body);
-    await aegis.reaches(made.body.id, "running");
-    return made.body.id;
+  const make = async (id: string, capabilities: Capabilities): Promise<string> => {
+    const size = { memory_mb: 64, vcpus: 0.5 };
+    const body = { command: FOREVER, image_ref: IMAGES.busybox, ...size, capabilities, pause_after_idle_s: null };
+    return (await guestCall<{ id: string }>(aegis, id, "POST", "/v1/instances", body)).body.id;
+  };
+  const spawn = async (id: string, capabilities: Capabilities): Promise<string> => {
+    const made = await make(id, capabilities);
+    await aegis.reaches(made, "running");
+    return made;
   };
 
   async function family(spec: Partial<CreateInstance> = {}): Promise<{ parent: string; below: string[] }> {
@@ -57,7 +62,8 @@ describe("what an instance has made", () => {
     const { parent, below } = await family({ command: UNTIL_TOLD });
     const kept = await family({ command: UNTIL_TOLD, orphans: "keep" });
     for (const id of [parent, kept.parent]) {
-      await aegis.sh(id, "touch /tmp/end");
+      // the end may take the command away before it has said that it is done
+      await aegis.exec(id, ["touch", "/tmp/end"]).catch(() => undefined);
       await aegis.reaches(id, "stopped");
     }
     for (const id of below) await aegis.reaches(id, "stopped");
@@ -69,6 +75,7 @@ describe("what an instance has made", () => {
     const init = machineOf(parent);
     await aegis.kill9();
     process.kill(init, "SIGKILL");
+    await expect.poll(() => hasEnded(init)).toBe(true);
     await aegis.start();
     for (const id of [parent, ...below]) expect(await aegis.reaches(id, "stopped")).toMatchObject({ failure: null });
   });
@@ -78,7 +85,7 @@ describe("what an instance has made", () => {
       command: FOREVER,
       capabilities: { ...GRANT, max_lifetime_s: LIFETIME_S },
     });
-    const child = await spawn(parent, {});
+    const child = await make(parent, {});
     const { expires_at, created_at, lifetime_s } = await aegis.client.instances.get(child);
     expect(lifetime_s).toBe(LIFETIME_S);
     expect(Date.parse(expires_at ?? "") - Date.parse(created_at)).toBe(LIFETIME_S * 1000);

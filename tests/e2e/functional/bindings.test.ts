@@ -127,7 +127,8 @@ describe("bindings", () => {
       response.once("close", () => resolve("gone"));
     };
     const session = await aegis.client.instances.execInteractive(box, {
-      command: ["wget", "-O", "-", "http://127.0.0.1:8001/"],
+      // it says nothing of its own: what comes is the answer
+      command: ["wget", "-q", "-O", "-", "http://127.0.0.1:8001/"],
     });
     const output = session.output();
     await output.next();

@@ -63,7 +63,7 @@ describe("ports that are open on all addresses of an instance", () => {
   it("are closed to other users of the host", async () => {
     const { id } = await boot({ command: ECHO });
     const address = await addressOf(id);
-    expect(await dialAs(0, address, 9000)).toBe("connected\n");
+    await expect.poll(() => dialAs(0, address, 9000)).toBe("connected\n");
     expect(await dialAs(NOBODY, address, 9000)).toMatch(/No route to host|Permission denied|not permitted|refused/);
   });
 

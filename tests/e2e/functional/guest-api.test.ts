@@ -5,6 +5,7 @@ import { IMAGES } from "../fixture-images.ts";
 import { guestCall, type GuestAnswer } from "../guest-call.ts";
 
 const FOREVER = ["sleep", "infinity"];
+const AWAKE = { pause_after_idle_s: null };
 const MAY_SPAWN = {
   spawn: true,
   spawn_depth: 2,
@@ -27,7 +28,8 @@ describe("the Guest API, from inside", () => {
       if (parent_id === null) await aegis.client.instances.delete(id);
   });
 
-  const bootParent = () => aegis.boot({ command: FOREVER, capabilities: MAY_SPAWN, memory_mb: 128 });
+  const bootParent = (more: object = {}) =>
+    aegis.boot({ command: FOREVER, capabilities: MAY_SPAWN, memory_mb: 128, ...more });
   const guest = <T = Record<string, unknown>>(id: string, method: string, path: string, body?: unknown) =>
     guestCall<T>(aegis, id, method, path, body);
   const spawn = (id: string, body: object = {}): Promise<GuestAnswer<{ id: string; handle: string }>> =>
@@ -103,13 +105,12 @@ describe("the Guest API, from inside", () => {
   });
 
   it("shows no one parents, siblings, strangers or grandchildren", async () => {
-    const { id, handle } = await bootParent();
-    const stranger = await aegis.boot({ command: FOREVER, handle: "stranger" });
-    const first = (
-      await spawn(id, { handle: "first", capabilities: { ...MAY_SPAWN, spawn_depth: 1, max_children: 1 } })
-    ).body;
-    const second = (await spawn(id, { handle: "second" })).body;
-    const grandchild = (await spawn(first.id, { handle: "grandchild" })).body;
+    const { id, handle } = await bootParent(AWAKE);
+    const stranger = await aegis.boot({ command: FOREVER, handle: "stranger", ...AWAKE });
+    const capabilities = { ...MAY_SPAWN, spawn_depth: 1, max_children: 1 };
+    const first = (await spawn(id, { handle: "first", capabilities, ...AWAKE })).body;
+    const second = (await spawn(id, { handle: "second", ...AWAKE })).body;
+    const grandchild = (await spawn(first.id, { handle: "grandchild", ...AWAKE })).body;
     expect(grandchild.id).toMatch(/^inst-/);
     const hidden: [from: string, names: string[]][] = [
       [first.id, [id, handle, first.id, second.id, "second", stranger.id, "stranger"]],

@@ -13,7 +13,9 @@ describe("memory", () => {
   beforeAll(async () => {
     aegis = await startAegis();
     const script = "i=0; while :; do i=$((i+1)); echo alive $i; sleep 0.1; done";
-    neighbour = (await aegis.boot({ command: ["sh", "-c", script], memory_mb: 64 })).id;
+    const command = ["sh", "-c", script];
+    // what it does may be too little to keep it awake
+    neighbour = (await aegis.boot({ command, memory_mb: 64, pause_after_idle_s: null })).id;
   });
   afterAll(() => aegis.stop());
 

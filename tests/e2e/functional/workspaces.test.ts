@@ -76,12 +76,12 @@ describe("files of the invoking user", () => {
         .exec(id, ["sh", "-c", "while [ ! -e stop ]; do mv real d; mv d real; mv link d; mv d link; done"])
         .catch(() => undefined);
       const seen = new Set<string>();
-      for (let i = 0; i < 300; i += 1)
+      // until it has begun nothing is seen but that there is no such folder
+      for (let i = 0; i < 300 || seen.size === 1; i += 1)
         seen.add(await files.read(id, "d/hostname").then(text, (error: { code: string }) => error.code));
       await files.write(id, "stop", Readable.from([]));
       await swapping;
       expect([...seen].filter((one) => !["mine\n", "invalid_path", "file_not_found"].includes(one))).toEqual([]);
-      expect(seen.size).toBeGreaterThan(1);
     });
 
     it("can be a folder of the invoking user's", async () => {

@@ -27,11 +27,11 @@ describe("instances that come and go", () => {
 
   it(`${CYCLES} of them leave the host and the daemon as they were`, { timeout: 280_000 }, async () => {
     await cycles(WARM_UP);
-    await expect.poll(audit, { timeout: 20_000 }).toEqual([]);
+    await expect.poll(audit).toEqual([]);
     const before = await traces();
     await cycles(CYCLES - WARM_UP);
-    await expect.poll(audit, { timeout: 20_000 }).toEqual([]);
-    await expect.poll(async () => (await traces()).fds, { timeout: 20_000 }).toBeLessThanOrEqual(before.fds);
+    await expect.poll(audit).toEqual([]);
+    await expect.poll(async () => (await traces()).fds).toBeLessThanOrEqual(before.fds);
     const after = await traces();
     console.info(`after ${WARM_UP}: ${JSON.stringify(before)}, after ${CYCLES}: ${JSON.stringify(after)}`);
     expect(after.threads).toBeLessThanOrEqual(before.threads);

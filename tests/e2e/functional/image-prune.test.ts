@@ -124,7 +124,7 @@ describe("an image store", () => {
     expect([await unpacked(), await blobs()]).toEqual([0, 0]);
   });
 
-  it("never takes an image from a boot or a pull that goes on", { timeout: 60_000 }, async () => {
+  it("never takes an image from a boot or a pull that goes on", async () => {
     const [one, two] = [await homeStore("one"), await homeStore("two")];
     const ref = await pushed("team/contested:1");
     const used = new Set<string>();

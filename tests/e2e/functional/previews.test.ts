@@ -33,7 +33,7 @@ describe("preview links", () => {
   }
 
   const untilShown = (url: string) =>
-    expect.poll(() => open(url), { timeout: 20_000 }).toEqual({ status: 200, text: "hello from inside\n" });
+    expect.poll(() => open(url)).toEqual({ status: 200, text: "hello from inside\n" });
 
   it("wake a site from a pause and from a stop, outlive the daemon, and end with the instance", async () => {
     const { id } = await web("shown");

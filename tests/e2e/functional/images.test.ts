@@ -5,7 +5,6 @@ import { createServer } from "node:http";
 import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ImageStore, type ImageStoreSettings } from "../../../packages/daemon/src/images/image-store.ts";
@@ -201,12 +200,11 @@ describe("image store", () => {
       script,
       `import { ImageStore } from ${JSON.stringify(module)};
        const store = new ImageStore(${JSON.stringify({ root, idMap })});
-       await store.ensure(${JSON.stringify(ref)}, ({ phase }) => console.log(phase));`,
+       const end = () => process.kill(process.pid, "SIGKILL");
+       await store.ensure(${JSON.stringify(ref)}, ({ phase }) => phase === ${JSON.stringify(phase)} && setTimeout(end, 5));`,
     );
-    const puller = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] });
-    const ended = once(puller, "exit");
-    for await (const line of createInterface(puller.stdout)) if (line === phase) puller.kill("SIGKILL");
-    expect((await ended)[1]).toBe("SIGKILL");
+    const puller = spawn(process.execPath, [script], { stdio: ["ignore", "ignore", "inherit"] });
+    expect((await once(puller, "exit"))[1]).toBe("SIGKILL");
     expect(await store().find(ref)).toBeNull();
     const image = await store().ensure(ref);
     expect((await stat(join(image.rootfs, "data"))).size).toBe(32 * 1024 * 1024);

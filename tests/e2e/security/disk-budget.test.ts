@@ -151,12 +151,15 @@ describe("the disk of an instance", () => {
 
     it("is made ahead for the next instance of the same size, which then has it to itself", async () => {
       const spare = join(host.home, "data/spare-disk/image.ext4");
+      const untilSpare = async (mb: number): Promise<void> => {
+        while (!existsSync(spare) || statSync(spare).size !== mb * MB) await delay(LOOK_MS);
+      };
       const first = await boot({ diskMb: 72 });
-      while (!existsSync(spare)) await delay(LOOK_MS);
+      await untilSpare(72);
       const { ino } = statSync(spare);
       const other = await boot({ diskMb: 80 });
       expect(statSync(imageOf(other.instanceId)).size).toBe(80 * MB);
-      while (!existsSync(spare) || statSync(spare).size !== 80 * MB) await delay(LOOK_MS);
+      await untilSpare(80);
       const made = statSync(spare).ino;
       expect(made).not.toBe(ino);
       const next = await boot({ diskMb: 80 });

@@ -1,11 +1,11 @@
-import { execFileSync } from "node:child_process";
+import { type ChildProcess, execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { NetworkPolicy } from "@aegis/protocol/network";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type {
   Driver,
   DriverObserver,
@@ -62,6 +62,8 @@ const observer: DriverObserver = {
 let host: DriverHost;
 let driver: Driver;
 let web: Server;
+/** of the outside, at another port */
+let outsideToo: ChildProcess;
 const machines = new LiveMachines(() => driver);
 
 /** Settles once it was told that the instance was refused that destination. */
@@ -99,7 +101,7 @@ beforeAll(async () => {
   web = createServer((_, response) => response.end("host\n")).listen(0, "0.0.0.0");
   await Promise.all([resolver.start(), outside.start(), once(web, "listening")]);
   outside.run("ip", "address", "add", `${OTHER}/32`, "dev", "lo");
-  outside.spawn("busybox", "httpd", "-p", String(OTHER_PORT), "-h", "/etc");
+  outsideToo = outside.spawn("busybox", "httpd", "-f", "-p", String(OTHER_PORT), "-h", "/etc");
   await driver.start(observer);
   host.remember();
 });
@@ -108,6 +110,7 @@ afterAll(async () => {
   await machines.discardAll();
   await driver.close();
   web.close();
+  outsideToo.kill("SIGKILL");
   await Promise.all([resolver.stop(), outside.stop()]);
   expect(host.remove()).toEqual([]);
 });
@@ -404,6 +407,7 @@ while data := peer.recv(99): peer.sendall(data)`;
 describe("a daemon that is started again", () => {
   it("leaves open what was open, connections included, and opens nothing for a moment", async () => {
     const echo = outside.spawn("python3", "-uc", ECHO);
+    onTestFinished(() => void echo.kill("SIGKILL"));
     await once(echo.stdout ?? echo, "data");
     const box = await boot(allowlist("one.test"));
     const closed = await boot({ mode: "none" });
@@ -440,6 +444,5 @@ describe("a daemon that is started again", () => {
       expect(await refused(again(one), `${OTHER}:7`)).toMatchObject({ protocol: "tcp" });
     }
     for (const machine of adopted) await machines.end(machine);
-    echo.kill("SIGKILL");
   });
 });

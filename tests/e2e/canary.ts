@@ -25,10 +25,11 @@ export class Canary {
 
   /** Whether it is in a piece of a file, or of a process's memory. */
   isInFile(path: string, start = 0, end = Infinity): boolean {
-    const fd = openSync(path, "r");
     const overlap = Math.max(...this.#forms.map(({ length }) => length));
     const chunk = Buffer.alloc(CHUNK_BYTES + overlap);
+    let fd: number | null = null;
     try {
+      fd = openSync(path, "r");
       for (let at = start, kept = 0; at < end;) {
         const read = readSync(fd, chunk, kept, Math.min(CHUNK_BYTES, end - at), at);
         if (read === 0) return false;
@@ -43,7 +44,7 @@ export class Canary {
       if (isGone(error)) return false;
       throw error;
     } finally {
-      closeSync(fd);
+      if (fd !== null) closeSync(fd);
     }
   }
 

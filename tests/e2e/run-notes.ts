@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** The folder of a run of the tests, in which they note what they have on this host; see scripts/setup/test-run.mjs. */
@@ -18,7 +18,9 @@ export function noteInRun(note: Note): () => void {
   // vitest was started by itself: nobody is there to look
   if (folder === undefined) return () => undefined;
   const path = join(folder, `${Date.now()}-${randomUUID()}${END}`);
-  writeFileSync(path, JSON.stringify(note));
+  // whole or not at all: the test may be killed just now
+  writeFileSync(`${path}.new`, JSON.stringify(note));
+  renameSync(`${path}.new`, path);
   return () => rmSync(path, { force: true });
 }
 

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startAegis, type Aegis } from "../aegis-fixture.ts";
-import { commandOf } from "../home-on-host.ts";
+import { blockOf, hasEnded } from "../home-on-host.ts";
 import { machinePid } from "../host-pid.ts";
 
 const FOREVER = ["sleep", "infinity"];
@@ -24,9 +24,7 @@ const LATE = Array.from({ length: 500 }, (_, n) => `late ${n + 1}`);
 
 /** Of a home on this host. */
 function interfacesOf(home: string): string[] {
-  const claims = readdirSync("/run/aegis/net").filter((name) => /^\d+$/.test(name));
-  const block = claims.find((name) => readFileSync(`/run/aegis/net/${name}`, "utf8") === home);
-  return readdirSync("/sys/class/net").filter((name) => name.startsWith(`ag${block}-`));
+  return readdirSync("/sys/class/net").filter((name) => name.startsWith(`ag${blockOf(home)}-`));
 }
 
 describe("a daemon that is killed", () => {
@@ -96,7 +94,7 @@ describe("a daemon that is killed", () => {
     const init = machinePid(aegis.home, id);
     await aegis.kill9();
     process.kill(init, "SIGKILL");
-    await expect.poll(() => commandOf(init)).toBe("");
+    await expect.poll(() => hasEnded(init)).toBe(true);
     await aegis.start();
     expect(await aegis.client.instances.get(id)).toMatchObject({ state: "stopped" });
     expect((await aegis.logs(id)).at(-1)?.line ?? "").not.toMatch(/undefined/);

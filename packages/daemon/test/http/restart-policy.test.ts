@@ -32,7 +32,8 @@ describe("a restart policy", () => {
     const { id } = (
       await fixture.call<{ id: string }>("POST", "/v1/instances", { command: ["true"], restart: "always" })
     ).body;
-    await untilHistory(fixture, id, /starts again in 0.8 s/);
+    // long enough that it is not over before the next call
+    await untilHistory(fixture, id, /starts again in 1.6 s/);
     expect((await set(fixture, id, { restart: "no" })).body).toMatchObject({ state: "stopped", restart_at: null });
   });
 

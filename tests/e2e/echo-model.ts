@@ -8,13 +8,13 @@ interface EchoModel {
   url: string;
   /** what it has said, oldest first */
   replies: readonly string[];
-  /** Whoever asks from now on waits. */
-  hold: () => HeldAnswer;
+  /** Whoever asks from now on waits. @param text of the answer that is held; left out: any */
+  hold: (text?: string) => HeldAnswer;
   close: () => Promise<void>;
 }
 
 interface HeldAnswer {
-  /** settles with the first question */
+  /** settles with the first who waits */
   asked: Promise<void>;
   release: () => void;
 }
@@ -22,15 +22,17 @@ interface HeldAnswer {
 /** An OpenAI-compatible model that answers `q17` with `a17`: what was answered, and how often, can be counted. */
 export async function startEchoModel(): Promise<EchoModel> {
   const replies: string[] = [];
-  let held: { asked: PromiseWithResolvers<void>; released: PromiseWithResolvers<void> } | null = null;
+  let held: { text: string; asked: PromiseWithResolvers<void>; released: PromiseWithResolvers<void> } | null = null;
   const server = createServer((request, response) => {
     // OpenClaw asks before a scheduled job whether a model on loopback is there
     if (request.method === "GET") return void response.end(JSON.stringify({ object: "list", data: [] }));
     void (async () => {
       const body = JSON.parse(Buffer.concat(await request.toArray()).toString()) as Request;
-      held?.asked.resolve();
-      await held?.released.promise;
       const text = echo(body);
+      if (held !== null && text.includes(held.text)) {
+        held.asked.resolve();
+        await held.released.promise;
+      }
       replies.push(text);
       answer(response, text, body.stream === true);
     })();
@@ -43,8 +45,8 @@ export async function startEchoModel(): Promise<EchoModel> {
     server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   };
-  const hold = (): HeldAnswer => {
-    const now = { asked: Promise.withResolvers<void>(), released: Promise.withResolvers<void>() };
+  const hold = (text = ""): HeldAnswer => {
+    const now = { text, asked: Promise.withResolvers<void>(), released: Promise.withResolvers<void>() };
     held = now;
     return { asked: now.asked.promise, release: now.released.resolve };
   };

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { AegisClient } from "@aegis/sdk/client";
 import { socketPathOf } from "@aegis/sdk/aegis-home";
 import { waitForInstance } from "@aegis/sdk/instance-watch";
-import type { InstanceView } from "@aegis/protocol/instance";
+import type { InstanceView, PowerEntry } from "@aegis/protocol/instance";
 import { HostLeftovers } from "./host-leftovers.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -63,6 +63,14 @@ export class KitFixture {
     return waitForInstance(this.client, instance, (view) => view.state === state);
   }
 
+  /** Waits until an instance has changed its state so since a time, however shortly it was in that. */
+  hasBeen(instance: string, since: number, change: (entry: PowerEntry) => boolean): Promise<InstanceView> {
+    const isFresh = (entry: PowerEntry): boolean => Date.parse(entry.since) >= since;
+    return waitForInstance(this.client, instance, ({ power_history = [] }) =>
+      power_history.some((entry) => isFresh(entry) && change(entry)),
+    );
+  }
+
   /** Runs a command in an instance to its end. @returns what it printed, on both streams */
   async printed(instance: string, command: string[], env: Record<string, string> = {}): Promise<string> {
     const printed: string[] = [];
@@ -78,7 +86,9 @@ export class KitFixture {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const chunks: Buffer[] = [];
-    for await (const chunk of cli.stdout) chunks.push(chunk as Buffer);
+    cli.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
+    const [code] = (await once(cli, "close")) as [number | null];
+    if (code !== 0) throw new Error(`aegis ${args.join(" ")} ended with ${code}: what it said is above`);
     return JSON.parse(Buffer.concat(chunks).toString());
   }
 

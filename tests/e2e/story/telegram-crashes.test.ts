@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,7 +7,7 @@ import { waitForInstance } from "@aegis/sdk/instance-watch";
 import { type BotApiDouble, startBotApiDouble } from "../bot-api-double.ts";
 import { Random } from "../durability/random.ts";
 import { startEchoModel } from "../echo-model.ts";
-import { signal } from "../home-on-host.ts";
+import { commandOf, pids, signal, textOf } from "../home-on-host.ts";
 import { KitFixture } from "../kit-fixture.ts";
 
 const TOKEN = "4242:canary-of-the-real-token";
@@ -28,6 +28,8 @@ const hit = new Set<number>();
 const kills: { what: string; at: number }[] = [];
 /** An answer that went out so shortly before a kill may be given again: what the bot knew of it was not yet on disk. */
 const DOUBT_MS = 10_000;
+/** for what never comes: OpenClaw takes minutes to start where others are at work */
+const PATIENCE_MS = 600_000;
 
 const questionsIn = (reply: string): number[] => [...reply.matchAll(/\ba(\d+)\b/g)].map(([, n]) => Number(n));
 const answersOf = (chat: number): number[] =>
@@ -46,7 +48,7 @@ async function explain(error: unknown): Promise<never> {
   const missing = asked.filter(({ question }) => !seen.has(question));
   const { state, failure, power_history } = await kit.client.instances.get("claw-bot");
   const folder = join(kit.home, "data/workspaces/claw-bot/state/claw-unanswered");
-  const kept = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8"));
+  const kept = readdirSync(folder).map((name) => textOf(join(folder, name)));
   const bot = JSON.stringify({ state, failure, history: power_history?.slice(-8) });
   const lines = await Array.fromAsync(kit.client.instances.logs("claw-bot"));
   const warned = lines.map(({ ts, line }) => `${ts} ${line}`).filter((line) => line.includes("claw-kit"));
@@ -59,19 +61,8 @@ async function explain(error: unknown): Promise<never> {
 }
 
 /** Processes on the host whose command line has all of these words. */
-function pidsOf(...words: string[]): number[] {
-  return readdirSync("/proc").flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      const command = readFileSync(`/proc/${name}/cmdline`, "utf8");
-      return words.every((word) => command.includes(word)) ? [Number(name)] : [];
-    } catch (error) {
-      // it has ended in between
-      if (error instanceof Error) return [];
-      throw error;
-    }
-  });
-}
+const pidsOf = (...words: string[]): number[] =>
+  pids().filter((pid) => words.every((word) => commandOf(pid).includes(word)));
 
 async function tried(call: () => Promise<unknown>): Promise<void> {
   try {
@@ -81,18 +72,28 @@ async function tried(call: () => Promise<unknown>): Promise<void> {
   }
 }
 
-/** The gateway's process, as the bot's instance itself sees it. */
-const killGateway =
-  "for p in /proc/[0-9]*; do [ $p = /proc/$$ ] && continue; grep -qa openclaw $p/cmdline && grep -qa gateway $p/cmdline && kill -9 ${p#/proc/}; done";
+/** Kills the gateway's process, as the bot's instance itself sees it, as soon as there is one. */
+const killGateway = `until [ -n "$killed" ]; do
+  for p in /proc/[0-9]*; do
+    [ $p = /proc/$$ ] && continue
+    grep -qa openclaw $p/cmdline && grep -qa gateway $p/cmdline && kill -9 \${p#/proc/} && killed=yes
+  done
+  sleep 0.1
+done`;
+
+/** The restart policy has the word each time, and a message that comes before its wait is over starts the bot at once. */
+async function killBot(): Promise<void> {
+  await waitForInstance(kit.client, "claw-bot", ({ state }) => state !== "starting" && state !== "stopped");
+  const ended = kit.hasBeen("claw-bot", Date.now(), ({ reason }) => reason.includes("starts again in"));
+  await tried(() => Array.fromAsync(kit.client.instances.exec("claw-bot", { command: ["sh", "-c", killGateway] })));
+  await ended;
+}
 
 const mishaps = {
   "bot killed": () => {
     const seen = new Set(PEOPLE.flatMap(answersOf));
     for (const { question } of asked) if (!seen.has(question)) hit.add(question);
-    return tried(async () => {
-      const steps = kit.client.instances.exec("claw-bot", { command: ["sh", "-c", killGateway] });
-      await Array.fromAsync(steps);
-    });
+    return killBot();
   },
   "bot paused": () => tried(() => kit.client.instances.pause("claw-bot")),
   "kit killed": async () => {
@@ -182,7 +183,7 @@ describe(`${TOTAL} messages to the real OpenClaw while everything dies (seed ${S
 
   it(
     "answers each message once, in the order of its chat where no kill of the bot hit it",
-    { timeout: 1_200_000 },
+    { timeout: 6 * PATIENCE_MS },
     async () => {
       const began = Date.now();
       const plan = planned();
@@ -190,7 +191,7 @@ describe(`${TOTAL} messages to the real OpenClaw while everything dies (seed ${S
       for (const what of plan) {
         for (let n = 0; n < TOTAL / ROUNDS / 2; n++) ask();
         // in the middle of the answers, and of those that came after the last mishap
-        await expect.poll(() => new Set(model.replies).size, { timeout: 180_000 }).toBeGreaterThan(turns);
+        await expect.poll(() => new Set(model.replies).size, { timeout: PATIENCE_MS }).toBeGreaterThan(turns);
         for (let n = 0; n < TOTAL / ROUNDS / 2; n++) ask();
         log.push(`${what} with ${asked.length - answered()} of ${asked.length} unanswered`);
         if (what.includes("killed")) kills.push({ what, at: Date.now() });
@@ -200,7 +201,7 @@ describe(`${TOTAL} messages to the real OpenClaw while everything dies (seed ${S
       for (const person of PEOPLE) ask(person);
       // those that were cut off last are asked again when their chat is quiet
       await expect
-        .poll(() => asked.length - answered(), { timeout: 300_000, interval: 500 })
+        .poll(() => asked.length - answered(), { timeout: PATIENCE_MS, interval: 500 })
         .toBe(0)
         .catch(explain);
       const twice = repeated();
@@ -218,29 +219,24 @@ describe(`${TOTAL} messages to the real OpenClaw while everything dies (seed ${S
       expect(late.filter((question) => !hit.has(question))).toEqual([]);
       expect(twice.filter(({ why }) => why.length === 0)).toEqual([]);
       // a kill may hit one answer on its way in each chat
-      expect(twice.length).toBeLessThanOrEqual(kills.length);
-      const { power_history } = await kit.client.instances.get("claw-bot");
-      // the policy has the word each time, and a message that comes before its wait is over starts the bot at once
-      const restarts = power_history?.filter(({ reason }) => reason.includes("starts again in")) ?? [];
-      expect(restarts.length).toBeGreaterThanOrEqual(plan.filter((what) => what === "bot killed").length);
+      expect(twice.length).toBeLessThanOrEqual(kills.length * PEOPLE.length);
       expect(telegram.conflicts.filter((text) => text.includes("webhook"))).toEqual([]);
     },
   );
 
-  it("an answer that is on its way when the bot is killed gets there, once", { timeout: 240_000 }, async () => {
+  it("an answer that is on its way when the bot is killed gets there, once", { timeout: 2 * PATIENCE_MS }, async () => {
     const outbox = join(kit.home, "data/workspaces/claw-bot/state/claw-outbox");
-    const { asked: thinking, release } = model.hold();
+    const question = asked.length;
+    const onItsWay = () => readdirSync(outbox).filter((name) => textOf(join(outbox, name)).includes(`a${question}`));
+    const { asked: thinking, release } = model.hold(`a${question}`);
     ask();
     await thinking;
     await telegram.offline();
     release();
-    await expect.poll(() => readdirSync(outbox), { timeout: 60_000 }).toHaveLength(1);
-    const restarted = waitForInstance(kit.client, "claw-bot", ({ state }) => state !== "running");
+    await expect.poll(onItsWay).toHaveLength(1);
     await mishaps["bot killed"]();
-    await restarted;
     await telegram.online();
-    const question = asked.length - 1;
-    await telegram.waitForMessage(({ text }) => questionsIn(text).includes(question), 120_000);
+    await telegram.waitForMessage(({ text }) => questionsIn(text).includes(question), PATIENCE_MS);
     expect(PEOPLE.flatMap(answersOf).filter((answer) => answer === question)).toHaveLength(1);
     await expect.poll(() => readdirSync(outbox)).toEqual([]);
   });

@@ -176,6 +176,7 @@ export class BotApiDouble {
     this.#webhook.set(url, secret);
     if (url !== "" && this.#poll !== null) this.#poll.end = "Conflict: terminated by setWebhook request";
     if (url !== "") this.#poll?.release();
+    this.#changed();
   }
 
   #taken(updateId: number): void {
@@ -199,7 +200,7 @@ export class BotApiDouble {
     return this.#wait(find, timeoutMs, () => `calls so far: ${this.calls.map((call) => call.method).join(", ")}`);
   }
 
-  /** Resolves once it holds; looked at whenever a call comes or an update is taken. */
+  /** Resolves once it holds; looked at whenever a call comes, an update is taken or the webhook is set. */
   async until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
     const find = (): true | undefined => (condition() ? true : undefined);
     await this.#wait(find, timeoutMs, () => `calls so far: ${this.calls.map((call) => call.method).join(", ")}`);

@@ -18,9 +18,16 @@ async function say(text: string): Promise<void> {
 
 const state = (wanted: InstanceState) => kit.reaches("work-1", wanted);
 
+async function newPage(): Promise<Page> {
+  const page = await browser.newPage();
+  // a site may have to be booted first
+  page.setDefaultTimeout(120_000);
+  return page;
+}
+
 /** @returns the headline of the site, in a tab that is closed again */
 async function openSite(): Promise<string> {
-  const page = await browser.newPage();
+  const page = await newPage();
   await page.goto(siteUrl);
   const text = (await page.getByRole("heading").first().textContent()) ?? "";
   await page.close();
@@ -38,7 +45,7 @@ describe("the story, in the browser", { timeout: 180_000 }, () => {
   beforeAll(async () => {
     chatUrl = await kit.start("Chat", "--idle", "8");
     browser = await launchBrowser();
-    chat = await browser.newPage();
+    chat = await newPage();
     await chat.goto(chatUrl);
   }, 900_000);
 
@@ -54,19 +61,21 @@ describe("the story, in the browser", { timeout: 180_000 }, () => {
   });
 
   it("labels the demo model as such", async () => {
-    await expect(chat.getByText("offline demo model").first().isVisible()).resolves.toBe(true);
+    const label = chat.getByText("offline demo model").first();
+    await label.waitFor();
+    expect(await label.isVisible()).toBe(true);
   });
 
   it("runs a command in the sandbox of the chat", async () => {
     await say("run echo $((6 * 7)) in $(hostname)");
     const answer = chat.getByText(/42 in sandbox-/).first();
-    await answer.waitFor({ timeout: 120_000 });
+    await answer.waitFor();
     expect(await answer.textContent()).toContain("sandbox-telegram-direct-42-");
   });
 
   it("starts the work and says so", async () => {
     await say("build me a website about lobsters");
-    await chat.getByText(/I have started a work instance/).waitFor({ timeout: 120_000 });
+    await chat.getByText(/I have started a work instance/).waitFor();
     expect(await kit.aegis("instance", "list")).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ handle: "work-1", parent_id: expect.stringMatching(/^inst-/) }),
@@ -75,9 +84,9 @@ describe("the story, in the browser", { timeout: 180_000 }, () => {
   });
 
   it("shows progress, then the link, exactly once", async () => {
-    await chat.getByText(/wrote index\.html/).waitFor({ timeout: 120_000 });
+    await chat.getByText(/wrote index\.html/).waitFor();
     const link = chat.getByRole("link", { name: /^http:\/\/127\.0\.0\.1:\d+\/?$/ });
-    await link.first().waitFor({ timeout: 120_000 });
+    await link.first().waitFor();
     siteUrl = (await link.first().getAttribute("href")) ?? "";
     expect(await link.count()).toBe(1);
   });
@@ -89,7 +98,7 @@ describe("the story, in the browser", { timeout: 180_000 }, () => {
   it("shows the logs of the work instance", async () => {
     await say("show me the logs");
     const output = chat.getByText(/serving \/workspace\/site on port 8080/);
-    await output.waitFor({ timeout: 60_000 });
+    await output.waitFor();
     expect(await output.innerText()).toContain("wrote index.html");
   });
 

@@ -26,11 +26,13 @@ const asleep = () => kit.reaches("claw-bot", "paused");
 
 /** The kit as it is started with other settings; people go on writing meanwhile. */
 async function switchTo(settings: Record<string, string>): Promise<void> {
+  const asked = chat.length;
   await kit.interrupt();
   const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`);
   mkdirSync(join(kit.home, "claw"), { recursive: true, mode: 0o700 });
   writeFileSync(join(kit.home, "claw/settings.env"), lines.join(""), { mode: 0o600 });
   await kit.start("Chat", "--idle", "4");
+  if (writing !== undefined) expect(chat.length).toBeGreaterThan(asked);
 }
 
 function startWriting(): void {
@@ -101,13 +103,9 @@ describe("the ways of updates, with the real OpenClaw", { timeout: 300_000 }, ()
 
   it("relay: in a group it answers whom it may, when it is mentioned", async () => {
     const room = { id: GROUP, type: "supergroup", title: "Lobsters" };
+    let message_id = 9000;
     const say = (id: number, text: string, mention: boolean) => {
-      const message = {
-        message_id: 9000 + telegram.messages.length + chat.length,
-        chat: room,
-        text,
-        date: 1_790_000_000,
-      };
+      const message = { message_id: message_id++, chat: room, text, date: 1_790_000_000 };
       const entities = mention ? [{ type: "mention", offset: 0, length: "@claw_double_bot".length }] : [];
       telegram.inject({ message: { ...message, from: { id, is_bot: false, first_name: "G" }, entities } });
     };
@@ -175,7 +173,6 @@ describe("the ways of updates, with the real OpenClaw", { timeout: 300_000 }, ()
     for (const person of PEOPLE) expect(chat.answersTo(person)).toEqual(chat.questionsOf(person));
     expect(telegram.conflicts).toEqual([]);
     expect(telegram.waiting).toBe(0);
-    expect(chat.length).toBeGreaterThan(30);
     await asleep();
   });
 });

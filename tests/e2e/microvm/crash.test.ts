@@ -28,8 +28,8 @@ describe("a daemon that dies between two steps of a hibernation or a restore", (
 
   afterAll(async () => {
     await machines.discardAll();
-    await driver.discard(spec.instanceId);
-    await driver.close();
+    await driver?.discard(spec.instanceId);
+    await driver?.close();
     const left = host.leftovers();
     host.remove();
     expect(left).toEqual([]);

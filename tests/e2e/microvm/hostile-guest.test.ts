@@ -49,7 +49,7 @@ describe("a virtual machine whose root is hostile", () => {
     [neighbour = "", hostile = ""] = (await Promise.all(boots)).map(({ id }) => id);
   });
   afterAll(async () => {
-    await aegis.stop();
+    await aegis?.stop();
     rmSync(vmDir, { recursive: true, force: true });
   });
 

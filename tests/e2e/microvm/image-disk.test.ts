@@ -9,7 +9,7 @@ let aegis: Aegis;
 beforeAll(async () => {
   aegis = await startAegis({ env: { AEGIS_DRIVER: "microvm" }, images: ["busybox", "bare"] });
 });
-afterAll(() => aegis.stop());
+afterAll(() => aegis?.stop());
 
 /** Read-only disks of images, by the image's digest. */
 function imageDisks(): string[] {

@@ -13,7 +13,7 @@ describe("an instance that goes from one driver to the other", () => {
   beforeAll(async () => {
     aegis = await startAegis({ env: { AEGIS_DRIVER: "container" } });
   });
-  afterAll(() => aegis.stop());
+  afterAll(() => aegis?.stop());
 
   /** The next daemon has another driver. */
   async function under(driver: "container" | "microvm"): Promise<void> {

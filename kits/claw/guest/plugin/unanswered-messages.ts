@@ -77,6 +77,8 @@ export class UnansweredMessages {
   readonly #entries = new Map<string, Entry>();
   /** the chat of each run of the agent that goes on */
   readonly #runs = new Map<string, string>();
+  /** chats in which a turn was asked for that has not begun yet */
+  readonly #asked = new Set<string>();
   /** of those with something to answer */
   readonly #chats = new QuietChats();
   #timer: NodeJS.Timeout | undefined;
@@ -107,6 +109,7 @@ export class UnansweredMessages {
 
   close(): void {
     this.#entries.clear();
+    this.#asked.clear();
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
@@ -166,6 +169,7 @@ export class UnansweredMessages {
     switch (data["phase"]) {
       case "start":
         this.#runs.set(runId, session);
+        this.#asked.delete(session);
         return;
       case "end":
       case "error":
@@ -208,7 +212,7 @@ export class UnansweredMessages {
     this.#lookInQueue();
     const open = [...this.#those("cut"), ...this.#those("told")];
     for (const session of new Set(open.map(({ kept }) => kept.session)))
-      if (this.#chats.found(session, this.#activityOf(session))) void this.#answer(session);
+      if (this.#chats.found(session, this.#expectedIn(session))) void this.#answer(session);
   }
 
   #lookForTurns(): void {
@@ -256,8 +260,10 @@ export class UnansweredMessages {
     const open = this.#those("cut", session).filter((entry) => !isHopeless(entry));
     if (open.length === 0) return;
     try {
+      this.#asked.add(session);
       await this.#deps.ask(session, askText);
     } catch (error) {
+      this.#asked.delete(session);
       this.#failed(open, "asked again", error);
     }
   }
@@ -285,6 +291,17 @@ export class UnansweredMessages {
     this.#watch();
   }
 
+  /**
+   * On a slow machine a turn takes its time to begin, and OpenClaw tells of none before. Another one that is begun meanwhile takes
+   * its message out of the transcript: it fails, and those behind it.
+   */
+  #expectedIn(session: string): Activity {
+    const activity = this.#activityOf(session);
+    const isExpected =
+      this.#asked.has(session) || TO_HAVE_A_TURN.some((state) => this.#those(state, session).length > 0);
+    return activity === "quiet" && isExpected ? "busy" : activity;
+  }
+
   #activityOf(session: string): Activity {
     if ([...this.#runs.values()].includes(session)) return "live";
     return this.#deps.isRunning(session) ? "busy" : "quiet";
@@ -297,6 +314,8 @@ export class UnansweredMessages {
   }
 }
 
+/** OpenClaw begins one for it by itself */
+const TO_HAVE_A_TURN: readonly Entry["state"][] = ["queued", "taken", "received", "begun"];
 const OWED: ReadonlySet<Entry["state"]> = new Set(["queued", "taken", "cut", "told"]);
 
 const isHopeless = ({ kept, failures = 0 }: Entry): boolean => kept.tries >= MOST_TRIES || failures >= MOST_FAILURES;

@@ -214,15 +214,41 @@ describe("a message that was cut off", () => {
     expect(kept()).toBe(2);
   });
 
+  it.each([
+    ["waits for a turn", () => say("3")],
+    ["has one that takes its time to begin", () => begin("3")],
+  ])("is left to a message that %s", async (_what, come) => {
+    await pass(9);
+    come();
+    await pass(55);
+    expect(asked).toEqual([]);
+    run("start");
+    expect(note()).toMatch(/\n- q1\n- q2$/);
+    await pass(400);
+    expect(asked).toEqual([]);
+  });
+
+  it("has no second turn while the first one takes its time to begin", async () => {
+    await pass(12);
+    expect(asked).toEqual([ANN]);
+    await pass(280);
+    expect(asked).toHaveLength(1);
+    run("start");
+    expect(note()).not.toBeNull();
+    run("end", ANN, { terminalDelivery: {} });
+    await pass(60);
+    expect(asked).toHaveLength(1);
+  });
+
   it("is no turn of a chat that OpenClaw says to be busy for ever", async () => {
     running.add(ANN);
     await pass(320);
     expect(asked).toHaveLength(1);
   });
 
-  it("is asked once more when the turn for it fails or never ends, and the user is told in the end", async () => {
+  it("is asked once more when the turn for it fails or never begins, and the user is told in the end", async () => {
     for (let n = 1; n <= 3; n++) {
-      await pass(12);
+      await pass(n === 3 ? 320 : 12);
       expect(asked).toHaveLength(n);
       expect(note()).not.toBeNull();
       if (n === 2) continue;
@@ -280,7 +306,9 @@ describe("what OpenClaw still has in its queue", () => {
     reboot();
   });
 
-  it("comes from there again, and is not asked again", async () => {
+  it("comes from there again, and is not asked again, nor is what is told to its turn", async () => {
+    await pass(60);
+    expect(asked).toEqual([]);
     expect(note()).toMatch(/\n- q1$/);
     begin("2");
     run("end");

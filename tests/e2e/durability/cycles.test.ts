@@ -25,7 +25,7 @@ describe("instances that come and go", () => {
   });
   afterAll(() => aegis.stop());
 
-  it(`${CYCLES} of them leave the host and the daemon as they were`, { timeout: 280_000 }, async () => {
+  it(`${CYCLES} of them leave the host and the daemon as they were`, { timeout: 900_000 }, async () => {
     await cycles(WARM_UP);
     await expect.poll(audit).toEqual([]);
     const before = await traces();

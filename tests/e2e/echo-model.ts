@@ -8,13 +8,13 @@ interface EchoModel {
   url: string;
   /** what it has said, oldest first */
   replies: readonly string[];
-  /** Whoever asks from now on waits. @param text of the answer that is held; left out: any */
+  /** From now on an answer with that text in it is held back; without a text every answer is. */
   hold: (text?: string) => HeldAnswer;
   close: () => Promise<void>;
 }
 
 interface HeldAnswer {
-  /** settles with the first who waits */
+  /** settles with the first answer that is held back */
   asked: Promise<void>;
   release: () => void;
 }

@@ -1,4 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -27,7 +28,7 @@ export class OutsideNetwork {
     ["ip", "netns", "delete", this.#name],
   ];
   #strike = (): void => undefined;
-  #server: ChildProcess | null = null;
+  readonly #programs: ChildProcess[] = [];
 
   async start(): Promise<void> {
     this.#strike = noteInRun({ kind: "undo", commands: this.#undo });
@@ -41,16 +42,7 @@ export class OutsideNetwork {
     this.run("ip", "address", "add", `${this.inLan}/30`, "dev", "lan0");
     this.run("ip", "link", "set", "lan0", "up");
     writeFileSync(join(this.#folder, "index.html"), "from outside\n");
-    this.#server = spawn("nsenter", [
-      ...this.#enter(),
-      "busybox",
-      "httpd",
-      "-f",
-      "-p",
-      String(this.port),
-      "-h",
-      this.#folder,
-    ]);
+    this.spawn("busybox", "httpd", "-f", "-p", String(this.port), "-h", this.#folder);
     await this.#answering();
   }
 
@@ -65,9 +57,11 @@ export class OutsideNetwork {
     return execFileSync("nsenter", [...this.#enter(), ...command], { encoding: "utf8", stdio: "pipe" });
   }
 
-  /** Starts a program in the outside world, to be ended by the caller. */
+  /** Starts a program in the outside world, which ends with it at the latest. */
   spawn(...command: string[]): ChildProcess {
-    return spawn("nsenter", [...this.#enter(), ...command], { stdio: ["ignore", "pipe", "inherit"] });
+    const program = spawn("nsenter", [...this.#enter(), ...command], { stdio: ["ignore", "pipe", "inherit"] });
+    this.#programs.push(program);
+    return program;
   }
 
   #enter(): string[] {
@@ -86,12 +80,10 @@ export class OutsideNetwork {
   }
 
   async stop(): Promise<void> {
-    const server = this.#server;
-    if (server !== null && server.exitCode === null) {
-      const ended = new Promise((resolve) => server.once("exit", resolve));
-      server.kill("SIGKILL");
-      await ended;
-    }
+    const running = this.#programs.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
+    const ended = running.map((program) => once(program, "exit"));
+    for (const program of running) program.kill("SIGKILL");
+    await Promise.all(ended);
     undo(this.#undo);
     this.#strike();
     rmSync(this.#folder, { recursive: true, force: true });

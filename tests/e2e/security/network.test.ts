@@ -1,221 +1,62 @@
-import { type ChildProcess, execFileSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { join } from "node:path";
-import type { NetworkPolicy } from "@aegis/protocol/network";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import type {
-  Driver,
-  DriverObserver,
-  Machine,
-  MachineSpec,
-  NetworkRefusal,
-} from "../../../packages/daemon/src/core/driver.ts";
-import { LiveMachines, sh } from "../../../packages/daemon/test/drivers/live-machines.ts";
-import { TestResolver } from "../../../packages/daemon/test/drivers/container/test-resolver.ts";
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Machine } from "../../../packages/daemon/src/core/driver.ts";
+import { sh } from "../../../packages/daemon/test/drivers/live-machines.ts";
 import { DriverHost, notInVm } from "../driver-host.ts";
-import { OutsideNetwork } from "../outside-network.ts";
-
-/** What a program inside sees at once; a time-out would not say this. */
-const REFUSED = /refused|unreachable|prohibited|filtered|no route/i;
-/** What a resolver inside says at once of a name that it may not know. */
-const UNKNOWN = /bad address|NXDOMAIN|can't find|not known/i;
+import { allowlist, fetch, gatewayOf, NetworkWorld, OTHER, OTHER_PORT, REFUSED, UNKNOWN } from "./network-world.ts";
 
 /** They are sent from the host, in the instance's own network. */
 const OWN_PACKETS = "nobody outside of a virtual machine is in its network";
 
-const outside = new OutsideNetwork();
-/** a second public address, with the same servers */
-const OTHER = "203.0.113.11";
-const OTHER_PORT = 8081;
-const addressesOf = (name: number): string[] => Array.from({ length: 32 }, (_, at) => `203.0.${120 + name}.${at + 1}`);
-const resolver = new TestResolver("127.0.0.79", 53, {
-  "one.test": [outside.outside],
-  "other.test": [OTHER],
-  "a.wild.test": [OTHER],
-  "xn--mnchen-3ya.test": [outside.outside],
-  "alias.test": ["elsewhere.example"],
-  "elsewhere.example": [outside.outside],
-  "chain.test": ["step.example."],
-  "step.example": ["elsewhere.example."],
-  "loop.test": ["loop.example."],
-  "loop.example": ["loop.test."],
-  "inward.test": ["lan.example"],
-  "lan.example": [outside.inLan],
-  "meta.test": ["169.254.169.254"],
-  "mixed.test": [outside.inLan, "127.0.0.1", outside.outside],
-  "rebind.test": [outside.outside],
-  ...Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`n${at}.bulk.test`, addressesOf(at)])),
-});
-
-const refusals: NetworkRefusal[] = [];
-const listeners = new Set<() => void>();
-const observer: DriverObserver = {
-  networkRefused: (refusal) => {
-    refusals.push(refusal);
-    for (const wake of listeners) wake();
-  },
-};
-
-let host: DriverHost;
-let driver: Driver;
-let web: Server;
-/** of the outside, at another port */
-let outsideToo: ChildProcess;
-const machines = new LiveMachines(() => driver);
-
-/** Settles once it was told that the instance was refused that destination. */
-async function refused(
-  machine: Machine,
-  destination: string | RegExp,
-  protocol?: NetworkRefusal["protocol"],
-): Promise<NetworkRefusal> {
-  const matches = (text: string): boolean =>
-    typeof destination === "string" ? text === destination : destination.test(text);
-  for (;;) {
-    const found = refusals.find(
-      (one) =>
-        one.instanceId === machine.instanceId &&
-        matches(one.destination) &&
-        (protocol === undefined || one.protocol === protocol),
-    );
-    if (found !== undefined) return found;
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        listeners.delete(wake);
-        resolve();
-      };
-      listeners.add(wake);
-    });
-  }
-}
-
-const newDriver = (): Driver => host.driver({ resolvConf: join(host.home, "resolv.conf") });
-
-beforeAll(async () => {
-  host = new DriverHost();
-  writeFileSync(join(host.home, "resolv.conf"), `nameserver ${resolver.address}\n`);
-  driver = newDriver();
-  web = createServer((_, response) => response.end("host\n")).listen(0, "0.0.0.0");
-  await Promise.all([resolver.start(), outside.start(), once(web, "listening")]);
-  outside.run("ip", "address", "add", `${OTHER}/32`, "dev", "lo");
-  outsideToo = outside.spawn("busybox", "httpd", "-f", "-p", String(OTHER_PORT), "-h", "/etc");
-  await driver.start(observer);
-  host.remember();
-});
-
-afterAll(async () => {
-  await machines.discardAll();
-  await driver.close();
-  web.close();
-  outsideToo.kill("SIGKILL");
-  await Promise.all([resolver.stop(), outside.stop()]);
-  expect(host.remove()).toEqual([]);
-});
-
-function boot(network: NetworkPolicy, over: Partial<MachineSpec> = {}): Promise<Machine> {
-  return machines.boot(host.spec({ network, ...over }));
-}
-
-const fetch = (machine: Machine, target: string): Promise<string> =>
-  sh(machine, `timeout 60 wget -qO- 'http://${target}/'`);
-const webPort = (): number => (web.address() as AddressInfo).port;
+const world = new NetworkWorld();
+const { outside, resolver, machines, refusals } = world;
 const { port } = outside;
-const allowlist = (...allow: string[]): NetworkPolicy => ({ mode: "allowlist", allow });
-const gatewayOf = async (machine: Machine): Promise<string> =>
-  (await sh(machine, "cat /etc/resolv.conf")).replace("nameserver ", "");
 
-interface Recorded {
-  pid: number;
-  interfaceName: string;
-}
-
-const recordOf = (machine: Machine): Recorded =>
-  JSON.parse(readFileSync(`/run/aegis/${host.homeKey}/${machine.instanceId}/machine.json`, "utf8")) as Recorded;
-
-const interfaceOf = (machine: Machine): string => recordOf(machine).interfaceName;
-const tableOf = (machine: Machine): string => `aegis_${/^ag(\d+)-/.exec(interfaceOf(machine))?.[1] ?? ""}`;
-
-/** Runs in the instance's network, with every right over it, and prints how the kernel answers. */
-function inNetwork(machine: Machine, script: string): string {
-  const { pid } = recordOf(machine);
-  const python = `import socket\ntry:\n ${script}\nexcept OSError as e: print(e)`;
-  return execFileSync("nsenter", [`--net=/proc/${pid}/ns/net`, "timeout", "60", "python3", "-c", python], {
-    encoding: "utf8",
-  });
-}
-
-const sendUdp = (machine: Machine, address: string, to: number): string =>
-  inNetwork(
-    machine,
-    `s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(("${address}", ${to})); s.send(b"x"); s.recv(9)`,
-  );
-
-const sendIcmp = (machine: Machine, address: string): string =>
-  inNetwork(
-    machine,
-    `s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); s.connect(("${address}", 0)); ` +
-      `s.send(b"\\x08\\0\\xf7\\xff" + bytes(4)); s.recv(9)`,
-  );
-
-/** Everything that no mode lets through, each with what is to be reported. */
-async function expectInsideIsClosed(machine: Machine): Promise<void> {
-  const other = await boot({ mode: "open" });
-  await sh(other, "echo secret > /tmp/index.html; httpd -p 8080 -h /tmp");
-  const neighbour = (await sh(other, "hostname -i")).trim();
-  const targets = [
-    `${outside.inLan}:${port}`,
-    "169.254.169.254:80",
-    `${outside.hostInLan}:${webPort()}`,
-    `${await gatewayOf(machine)}:${webPort()}`,
-    `${neighbour}:8080`,
-  ];
-  for (const target of targets) expect(await fetch(machine, target), target).toMatch(REFUSED);
-  for (const target of targets)
-    expect(await refused(machine, target)).toMatchObject({ protocol: "tcp", boot: 1, more: 0 });
-  expect(await fetch(machine, `[2001:db8::1]:${port}`)).toMatch(/refused|unreachable|assign|bad address|invalid/i);
-  await machines.end(other);
-}
+beforeAll(() => world.start());
+afterAll(() => world.stop());
 
 describe("open", () => {
   let box: Machine;
   beforeAll(async () => {
-    box = await boot({ mode: "open" });
+    box = await world.boot({ mode: "open" });
   });
 
   it("leads everywhere outside, and nowhere inside", async () => {
     expect(await fetch(box, `one.test:${port}`)).toBe("from outside");
     expect(await fetch(box, `${OTHER}:${OTHER_PORT}/passwd`)).toContain("404");
-    await expectInsideIsClosed(box);
+    await world.expectInsideIsClosed(box);
   });
 });
 
 describe("none", () => {
   let box: Machine;
   beforeAll(async () => {
-    box = await boot({ mode: "none" });
+    box = await world.boot({ mode: "none" });
   });
 
   it("leads nowhere, and says so at once", async () => {
     const before = resolver.asked.length;
     expect(await fetch(box, `one.test:${port}`)).toMatch(UNKNOWN);
     expect(await fetch(box, `${outside.outside}:${port}`)).toMatch(REFUSED);
-    expect(await refused(box, "one.test")).toMatchObject({ protocol: "dns", reason: 'the network mode is "none"' });
-    expect(await refused(box, `${outside.outside}:${port}`)).toMatchObject({ protocol: "tcp" });
+    expect(await world.refused(box, "one.test")).toMatchObject({
+      protocol: "dns",
+      reason: 'the network mode is "none"',
+    });
+    expect(await world.refused(box, `${outside.outside}:${port}`)).toMatchObject({ protocol: "tcp" });
     expect(resolver.asked.slice(before)).toEqual([]);
-    await expectInsideIsClosed(box);
+    await world.expectInsideIsClosed(box);
   });
 
   describe("by packets of all kinds", () => {
     beforeEach(notInVm(OWN_PACKETS));
 
     it("refuses UDP and ICMP", async () => {
-      expect(sendIcmp(box, outside.outside)).toMatch(REFUSED);
-      expect(sendUdp(box, OTHER, 53)).toMatch(REFUSED);
-      expect(await refused(box, outside.outside)).toMatchObject({ protocol: "icmp" });
-      expect(await refused(box, `${OTHER}:53`)).toMatchObject({ protocol: "udp" });
+      expect(world.sendIcmp(box, outside.outside)).toMatch(REFUSED);
+      expect(world.sendUdp(box, OTHER, 53)).toMatch(REFUSED);
+      expect(await world.refused(box, outside.outside)).toMatchObject({ protocol: "icmp" });
+      expect(await world.refused(box, `${OTHER}:53`)).toMatchObject({ protocol: "udp" });
     });
   });
 });
@@ -223,7 +64,7 @@ describe("none", () => {
 describe("allowlist", () => {
   let box: Machine;
   beforeAll(async () => {
-    box = await boot(
+    box = await world.boot(
       allowlist(
         `one.test:${port}`,
         "*.wild.test",
@@ -254,7 +95,7 @@ describe("allowlist", () => {
   });
 
   it("leads to no other name, port, address or protocol", async () => {
-    const fresh = await boot(allowlist(`one.test:${port}`));
+    const fresh = await world.boot(allowlist(`one.test:${port}`));
     expect(await fetch(fresh, `${outside.outside}:${port}`)).toMatch(REFUSED);
     expect(await fetch(fresh, `one.test:${port}`)).toBe("from outside");
     for (const target of [`one.test:${OTHER_PORT}`, `${OTHER}:${port}`, "8.8.8.8:443"])
@@ -262,9 +103,12 @@ describe("allowlist", () => {
     for (const name of ["other.test", "sub.one.test", "one.test.evil.example", "test", "wild.test"])
       expect(await fetch(fresh, `${name}:${port}`), name).toMatch(UNKNOWN);
     expect(await sh(fresh, "timeout 20 nc 8.8.8.8 53 </dev/null")).toMatch(REFUSED);
-    expect(await refused(fresh, `${outside.outside}:${OTHER_PORT}`)).toMatchObject({ protocol: "tcp", boot: 1 });
-    expect(await refused(fresh, "sub.one.test")).toMatchObject({ protocol: "dns", reason: "not on the allowlist" });
-    expect(await refused(fresh, "8.8.8.8:53", "tcp")).toMatchObject({ reason: "not on the allowlist" });
+    expect(await world.refused(fresh, `${outside.outside}:${OTHER_PORT}`)).toMatchObject({ protocol: "tcp", boot: 1 });
+    expect(await world.refused(fresh, "sub.one.test")).toMatchObject({
+      protocol: "dns",
+      reason: "not on the allowlist",
+    });
+    expect(await world.refused(fresh, "8.8.8.8:53", "tcp")).toMatchObject({ reason: "not on the allowlist" });
     await machines.end(fresh);
   });
 
@@ -272,18 +116,18 @@ describe("allowlist", () => {
     beforeEach(notInVm(OWN_PACKETS));
 
     it("refuses UDP and ICMP to others", async () => {
-      expect(sendIcmp(box, outside.outside)).toMatch(REFUSED);
-      expect(sendUdp(box, "8.8.8.8", 53)).toMatch(REFUSED);
-      expect(await refused(box, outside.outside)).toMatchObject({ protocol: "icmp" });
-      expect(await refused(box, "8.8.8.8:53", "udp")).toMatchObject({ reason: "not on the allowlist" });
+      expect(world.sendIcmp(box, outside.outside)).toMatch(REFUSED);
+      expect(world.sendUdp(box, "8.8.8.8", 53)).toMatch(REFUSED);
+      expect(await world.refused(box, outside.outside)).toMatchObject({ protocol: "icmp" });
+      expect(await world.refused(box, "8.8.8.8:53", "udp")).toMatchObject({ reason: "not on the allowlist" });
     });
   });
 
   it("does not open what a listed name says of the inside", async () => {
-    await expectInsideIsClosed(box);
+    await world.expectInsideIsClosed(box);
     for (const name of ["inward.test", "meta.test"]) {
       expect(await fetch(box, `${name}:${port}`), name).toMatch(UNKNOWN);
-      expect(await refused(box, name)).toMatchObject({ reason: "its addresses are private, or too many" });
+      expect(await world.refused(box, name)).toMatchObject({ reason: "its addresses are private, or too many" });
     }
     expect(await sh(box, "nslookup -type=a mixed.test")).not.toMatch(/10\.77|127\.0\.0\.1\b/);
     expect(await fetch(box, `mixed.test:${port}`)).toBe("from outside");
@@ -308,14 +152,14 @@ describe("allowlist", () => {
     );
     expect(answers).toBe("2");
     expect(resolver.asked.slice(before)).toEqual([]);
-    expect(await refused(box, "c2VjcmV0.evil.example")).toMatchObject({ protocol: "dns" });
-    expect(await refused(box, /^one\\046test$/)).toMatchObject({ protocol: "dns" });
+    expect(await world.refused(box, "c2VjcmV0.evil.example")).toMatchObject({ protocol: "dns" });
+    expect(await world.refused(box, /^one\\046test$/)).toMatchObject({ protocol: "dns" });
     await sh(box, "nslookup -type=a x.WILD.test");
     expect(resolver.asked.slice(before)).toEqual(["A x.wild.test"]);
   });
 
   it("opens literal addresses from the start", async () => {
-    const fresh = await boot(allowlist(`${outside.outside}:${port}`, OTHER));
+    const fresh = await world.boot(allowlist(`${outside.outside}:${port}`, OTHER));
     expect(await fetch(fresh, `${outside.outside}:${port}`)).toBe("from outside");
     expect(await fetch(fresh, `${OTHER}:${OTHER_PORT}`)).toContain("404");
     expect(await fetch(fresh, `${outside.outside}:${OTHER_PORT}`)).toMatch(REFUSED);
@@ -333,11 +177,11 @@ describe("allowlist", () => {
 
 describe("what one instance does", () => {
   it("opens nothing for the next at its address, nor does a connection that is left over", async () => {
-    const first = await boot(allowlist(`one.test:${port}`));
+    const first = await world.boot(allowlist(`one.test:${port}`));
     expect(await fetch(first, `one.test:${port}`)).toBe("from outside");
-    const table = tableOf(first);
+    const table = world.tableOf(first);
     const elements = (): string => execFileSync("nft", ["list", "table", "inet", table], { encoding: "utf8" });
-    const mine = interfaceOf(first);
+    const mine = world.interfaceOf(first);
     expect(elements()).toContain(`"${mine}" . ${outside.outside} . ${port}`);
     const address = (await sh(first, "hostname -i")).trim();
     const connections = readFileSync("/proc/net/nf_conntrack", "utf8").split("\n");
@@ -349,11 +193,15 @@ describe("what one instance does", () => {
   });
 
   it("is bounded: addresses that a domain may open", async () => {
-    const greedy = await boot(allowlist("*.bulk.test"));
+    const greedy = await world.boot(allowlist("*.bulk.test"));
     for (let at = 0; at < 10; at++) await sh(greedy, `nslookup -type=a n${at}.bulk.test`);
-    const table = execFileSync("nft", ["list", "set", "inet", tableOf(greedy), "allowed_hosts"], { encoding: "utf8" });
-    expect(table.split(`"${interfaceOf(greedy)}" .`).length - 1).toBe(256);
-    expect(await refused(greedy, "n9.bulk.test")).toMatchObject({ reason: "its addresses are private, or too many" });
+    const table = execFileSync("nft", ["list", "set", "inet", world.tableOf(greedy), "allowed_hosts"], {
+      encoding: "utf8",
+    });
+    expect(table.split(`"${world.interfaceOf(greedy)}" .`).length - 1).toBe(256);
+    expect(await world.refused(greedy, "n9.bulk.test")).toMatchObject({
+      reason: "its addresses are private, or too many",
+    });
     await machines.end(greedy);
   });
 
@@ -361,14 +209,14 @@ describe("what one instance does", () => {
     beforeEach(notInVm(OWN_PACKETS));
 
     it("hides no other instance's refusals, however many it makes", async () => {
-      const [flood, quiet] = await Promise.all([boot({ mode: "none" }), boot({ mode: "none" })]);
-      inNetwork(
+      const [flood, quiet] = await Promise.all([world.boot({ mode: "none" }), world.boot({ mode: "none" })]);
+      world.inNetwork(
         flood,
         `s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n for i in range(20000):\n  try: s.sendto(b"x", ("${OTHER}", 1 + i))\n  except OSError: pass`,
       );
       expect(await fetch(quiet, "203.0.113.99:80")).toMatch(REFUSED);
-      expect(await refused(quiet, "203.0.113.99:80")).toMatchObject({ protocol: "tcp" });
-      await refused(flood, /^203\.0\.113\.11:/);
+      expect(await world.refused(quiet, "203.0.113.99:80")).toMatchObject({ protocol: "tcp" });
+      await world.refused(flood, /^203\.0\.113\.11:/);
       await Promise.all([machines.end(flood), machines.end(quiet)]);
       expect(refusals.filter(({ instanceId }) => instanceId === flood.instanceId).length).toBeLessThanOrEqual(51);
     });
@@ -378,11 +226,11 @@ describe("what one instance does", () => {
 describe("a second home", () => {
   it("has rules of its own", async () => {
     const other = new DriverHost();
-    const second = other.driver({ resolvConf: join(host.home, "resolv.conf") });
+    const second = other.driver({ resolvConf: world.resolvConf });
     await second.start();
     try {
       const [here, there] = await Promise.all([
-        boot(allowlist(`one.test:${port}`)),
+        world.boot(allowlist(`one.test:${port}`)),
         second.create(other.spec({ network: { mode: "none" } })),
       ]);
       expect(await fetch(here, `one.test:${port}`)).toBe("from outside");
@@ -407,10 +255,9 @@ while data := peer.recv(99): peer.sendall(data)`;
 describe("a daemon that is started again", () => {
   it("leaves open what was open, connections included, and opens nothing for a moment", async () => {
     const echo = outside.spawn("python3", "-uc", ECHO);
-    onTestFinished(() => void echo.kill("SIGKILL"));
     await once(echo.stdout ?? echo, "data");
-    const box = await boot(allowlist("one.test"));
-    const closed = await boot({ mode: "none" });
+    const box = await world.boot(allowlist("one.test"));
+    const closed = await world.boot({ mode: "none" });
     expect(await fetch(box, `one.test:${port}`)).toBe("from outside");
     await sh(
       box,
@@ -422,9 +269,7 @@ describe("a daemon that is started again", () => {
         one,
         `(until [ -e /tmp/stop ]; do echo >> /tmp/tries; wget -T 5 -qO- http://${OTHER}:${port}/ && touch /tmp/leak; done) > /dev/null 2>&1 &`,
       );
-    await driver.close();
-    driver = newDriver();
-    await driver.start(observer);
+    await world.restartDriver();
     const adopted = await machines.adopt();
     const again = (machine: Machine): Machine =>
       adopted.find(({ instanceId }) => instanceId === machine.instanceId) ?? machine;
@@ -441,7 +286,7 @@ describe("a daemon that is started again", () => {
         "No such file",
       );
       expect(await fetch(again(one), `${OTHER}:7`)).toMatch(REFUSED);
-      expect(await refused(again(one), `${OTHER}:7`)).toMatchObject({ protocol: "tcp" });
+      expect(await world.refused(again(one), `${OTHER}:7`)).toMatchObject({ protocol: "tcp" });
     }
     for (const machine of adopted) await machines.end(machine);
   });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { askText, cutOffNote, gaveUpText } from "./cut-off-texts.ts";
 import { type Kept, KeptFiles } from "./kept-files.ts";
 import type { AgentEvent } from "./openclaw-api.ts";
-import { type Activity, QuietChats } from "./quiet-chats.ts";
+import { QuietChats } from "./quiet-chats.ts";
 
 /** What somebody said, from when OpenClaw hands it to a turn, until that turn has ended. */
 export interface Message extends Kept {
@@ -75,18 +75,14 @@ export class UnansweredMessages {
   readonly #deps: UnansweredDeps;
   readonly #files: KeptFiles<Message>;
   readonly #entries = new Map<string, Entry>();
-  /** the chat of each run of the agent that goes on */
-  readonly #runs = new Map<string, string>();
-  /** chats in which a turn was asked for that has not begun yet */
-  readonly #asked = new Set<string>();
-  /** of those with something to answer */
-  readonly #chats = new QuietChats();
+  readonly #chats: QuietChats;
   #timer: NodeJS.Timeout | undefined;
   #isOwing = false;
 
   constructor(deps: UnansweredDeps) {
     this.#deps = deps;
-    const { folder, warn } = deps;
+    const { folder, warn, isRunning } = deps;
+    this.#chats = new QuietChats(isRunning);
     this.#files = new KeptFiles({ folder, keptMs: KEPT_MS, what: "a message without an answer", warn });
   }
 
@@ -109,7 +105,6 @@ export class UnansweredMessages {
 
   close(): void {
     this.#entries.clear();
-    this.#asked.clear();
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
@@ -164,16 +159,15 @@ export class UnansweredMessages {
 
   seen({ runId, sessionKey, stream, data }: AgentEvent): void {
     if (stream !== "lifecycle") return;
-    const session = sessionKey ?? this.#runs.get(runId);
+    const session = sessionKey ?? this.#chats.sessionOf(runId);
     if (session === undefined) return;
     switch (data["phase"]) {
       case "start":
-        this.#runs.set(runId, session);
-        this.#asked.delete(session);
+        this.#chats.began(runId, session);
         return;
       case "end":
       case "error":
-        this.#runs.delete(runId);
+        this.#chats.ended(runId);
         if (data["stopReason"] !== RESTART) this.#ended(session, runId, data);
     }
   }
@@ -212,12 +206,12 @@ export class UnansweredMessages {
     this.#lookInQueue();
     const open = [...this.#those("cut"), ...this.#those("told")];
     for (const session of new Set(open.map(({ kept }) => kept.session)))
-      if (this.#chats.found(session, this.#expectedIn(session))) void this.#answer(session);
+      if (this.#chats.found(session, this.#isExpectedIn(session))) void this.#answer(session);
   }
 
   #lookForTurns(): void {
     for (const entry of this.#those("received")) {
-      entry.looks = this.#activityOf(entry.kept.session) === "quiet" ? entry.looks + 1 : 0;
+      entry.looks = this.#chats.isQuiet(entry.kept.session) ? entry.looks + 1 : 0;
       if (entry.looks >= NO_TURN_LOOKS) this.#forget(entry);
     }
   }
@@ -260,10 +254,10 @@ export class UnansweredMessages {
     const open = this.#those("cut", session).filter((entry) => !isHopeless(entry));
     if (open.length === 0) return;
     try {
-      this.#asked.add(session);
+      this.#chats.asked(session);
       await this.#deps.ask(session, askText);
     } catch (error) {
-      this.#asked.delete(session);
+      this.#chats.refused(session);
       this.#failed(open, "asked again", error);
     }
   }
@@ -291,20 +285,8 @@ export class UnansweredMessages {
     this.#watch();
   }
 
-  /**
-   * On a slow machine a turn takes its time to begin, and OpenClaw tells of none before. Another one that is begun meanwhile takes
-   * its message out of the transcript: it fails, and those behind it.
-   */
-  #expectedIn(session: string): Activity {
-    const activity = this.#activityOf(session);
-    const isExpected =
-      this.#asked.has(session) || TO_HAVE_A_TURN.some((state) => this.#those(state, session).length > 0);
-    return activity === "quiet" && isExpected ? "busy" : activity;
-  }
-
-  #activityOf(session: string): Activity {
-    if ([...this.#runs.values()].includes(session)) return "live";
-    return this.#deps.isRunning(session) ? "busy" : "quiet";
+  #isExpectedIn(session: string): boolean {
+    return TO_HAVE_A_TURN.some((state) => this.#those(state, session).length > 0);
   }
 
   #those(wanted: Entry["state"], session?: string): Entry[] {

@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { readParameters } from "./read-bot-api-parameters.ts";
-import { WebhookPoster } from "./webhook-poster.ts";
+import { Waiters } from "./waiters.ts";
+import { ApiError } from "./bot-api-error.ts";
+import { BotApiUpdates } from "./bot-api-updates.ts";
 
 /** One call that reached the double with the right token. */
 export interface RecordedCall {
@@ -29,11 +31,6 @@ export type Fault =
   /** the call is done, and its answer is lost on the way */
   | "lose-answer";
 
-interface Waiter {
-  /** @returns true when it is satisfied and can be forgotten */
-  check: () => boolean;
-}
-
 type Json = Record<string, unknown>;
 
 const isObject = (value: unknown): value is Json =>
@@ -42,16 +39,6 @@ const isObject = (value: unknown): value is Json =>
 function textOf(parameters: Json, name: string): string {
   const value = parameters[name];
   return typeof value === "string" ? value : "";
-}
-
-class ApiError extends Error {
-  readonly status: number;
-  readonly retryAfterS: number | undefined;
-  constructor(status: number, description: string, retryAfterS?: number) {
-    super(description);
-    this.status = status;
-    this.retryAfterS = retryAfterS;
-  }
 }
 
 /** Starts a Bot API server on a free port of the loopback. */
@@ -67,8 +54,6 @@ export class BotApiDouble {
   readonly messages: BotMessage[] = [];
   /** requests with a wrong token */
   strangers = 0;
-  /** the highest offset that a poll has confirmed */
-  confirmedOffset = 0;
   /** calls that were done, but whose caller was not told */
   readonly lostAnswers: Readonly<Record<string, unknown>>[] = [];
   /** every 409 that was answered */
@@ -79,15 +64,9 @@ export class BotApiDouble {
   readonly downloads: string[] = [];
   readonly #token: string;
   readonly #server: Server;
-  readonly #updates: { update_id: number }[] = [];
+  readonly #updates = new BotApiUpdates(() => this.#waiters.look());
   readonly #faults: { method: string; fault: Fault }[] = [];
-  readonly #waiters = new Set<Waiter>();
-  #poll: { release: () => void; end: string | null } | null = null;
-  readonly #webhook = new WebhookPoster({
-    updates: () => this.#updates,
-    taken: (id) => this.#taken(id),
-  });
-  #nextUpdate = 1000;
+  readonly #waiters = new Waiters();
   #nextMessage = 1;
   #port = 0;
 
@@ -115,8 +94,7 @@ export class BotApiDouble {
   }
 
   async close(): Promise<void> {
-    this.#poll?.release();
-    this.#webhook.close();
+    this.#updates.close();
     this.#server.closeAllConnections();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
@@ -145,21 +123,22 @@ export class BotApiDouble {
 
   /** Queues any update; `update_id` is added. @returns the update's id */
   inject(update: Json): number {
-    const id = this.#nextUpdate++;
-    this.#updates.push({ update_id: id, ...update });
-    this.#poll?.release();
-    this.#webhook.pump();
-    return id;
+    return this.#updates.add(update);
   }
 
   /** Updates that nobody has taken. */
   get waiting(): number {
-    return this.#updates.length;
+    return this.#updates.waiting;
+  }
+
+  /** the highest offset that a poll has confirmed */
+  get confirmedOffset(): number {
+    return this.#updates.confirmedOffset;
   }
 
   /** Where updates are posted to; empty: nowhere. */
   get webhookUrl(): string {
-    return this.#webhook.url;
+    return this.#updates.webhook.url;
   }
 
   /** The next `times` calls of the method go wrong. */
@@ -169,26 +148,13 @@ export class BotApiDouble {
 
   /** Registers a foreign webhook, which makes getUpdates answer 409 until it is deleted. */
   setForeignWebhook(url: string): void {
-    this.#setWebhook(url, "");
-  }
-
-  #setWebhook(url: string, secret: string): void {
-    this.#webhook.set(url, secret);
-    if (url !== "" && this.#poll !== null) this.#poll.end = "Conflict: terminated by setWebhook request";
-    if (url !== "") this.#poll?.release();
-    this.#changed();
-  }
-
-  #taken(updateId: number): void {
-    const index = this.#updates.findIndex(({ update_id }) => update_id === updateId);
-    if (index >= 0) this.#updates.splice(index, 1);
-    this.#changed();
+    this.#updates.setWebhook(url, "");
   }
 
   /** Resolves with the first message, present or future, edits included, that satisfies the predicate. */
   waitForMessage(predicate: (message: BotMessage) => boolean, timeoutMs = 30_000): Promise<BotMessage> {
     const find = (): BotMessage | undefined => this.messages.find(predicate);
-    return this.#wait(
+    return this.#waiters.until(
       find,
       timeoutMs,
       () => `messages so far: ${JSON.stringify(this.messages.map(({ text }) => text))}`,
@@ -197,42 +163,27 @@ export class BotApiDouble {
 
   waitForCall(method: string, timeoutMs = 30_000, count = 1): Promise<RecordedCall> {
     const find = (): RecordedCall | undefined => this.calls.filter((call) => call.method === method)[count - 1];
-    return this.#wait(find, timeoutMs, () => `calls so far: ${this.calls.map((call) => call.method).join(", ")}`);
+    return this.#waiters.until(
+      find,
+      timeoutMs,
+      () => `calls so far: ${this.calls.map((call) => call.method).join(", ")}`,
+    );
   }
 
   /** Resolves once it holds; looked at whenever a call comes, an update is taken or the webhook is set. */
   async until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
     const find = (): true | undefined => (condition() ? true : undefined);
-    await this.#wait(find, timeoutMs, () => `calls so far: ${this.calls.map((call) => call.method).join(", ")}`);
+    await this.#waiters.until(
+      find,
+      timeoutMs,
+      () => `calls so far: ${this.calls.map((call) => call.method).join(", ")}`,
+    );
   }
 
   /** Resolves when every update has been confirmed. */
   async waitUntilConfirmed(updateId: number, timeoutMs = 30_000): Promise<void> {
     const find = (): true | undefined => (this.confirmedOffset > updateId ? true : undefined);
-    await this.#wait(find, timeoutMs, () => `confirmed up to ${this.confirmedOffset}`);
-  }
-
-  #wait<T>(find: () => T | undefined, timeoutMs: number, explain: () => string): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
-        check: () => {
-          const found = find();
-          if (found === undefined) return false;
-          clearTimeout(timer);
-          resolve(found);
-          return true;
-        },
-      };
-      const timer = setTimeout(() => {
-        this.#waiters.delete(waiter);
-        reject(new Error(`waited ${timeoutMs} ms in vain; ${explain()}`));
-      }, timeoutMs);
-      if (!waiter.check()) this.#waiters.add(waiter);
-    });
-  }
-
-  #changed(): void {
-    for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter);
+    await this.#waiters.until(find, timeoutMs, () => `confirmed up to ${this.confirmedOffset}`);
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -244,7 +195,7 @@ export class BotApiDouble {
     this.#checkToken(token);
     const { parameters, files } = await readParameters(request, url.searchParams);
     this.calls.push({ method, parameters, files });
-    this.#changed();
+    this.#waiters.look();
     const planned = this.#faults.findIndex((fault) => fault.method === method.toLowerCase());
     const [fault] = planned < 0 ? [] : this.#faults.splice(planned, 1);
     if (fault?.fault === "drop") return void request.socket.destroy();
@@ -271,7 +222,7 @@ export class BotApiDouble {
     const bytes = this.files.get(decodeURIComponent(path));
     if (bytes === undefined) throw new ApiError(404, "Not Found");
     this.downloads.push(decodeURIComponent(path));
-    this.#changed();
+    this.#waiters.look();
     response.writeHead(200, { "content-type": "application/octet-stream", "content-length": bytes.length }).end(bytes);
   }
 
@@ -293,15 +244,15 @@ export class BotApiDouble {
       case "getme":
         return { id: 7, is_bot: true, first_name: "Claw", username: "claw_double_bot" };
       case "getupdates":
-        return this.#getUpdates(parameters, response);
+        return this.#updates.poll(parameters, response);
       case "setwebhook":
-        this.#setWebhook(textOf(parameters, "url"), textOf(parameters, "secret_token"));
+        this.#updates.setWebhook(textOf(parameters, "url"), textOf(parameters, "secret_token"));
         return true;
       case "deletewebhook":
-        this.#setWebhook("", "");
+        this.#updates.setWebhook("", "");
         return true;
       case "getwebhookinfo":
-        return { url: this.#webhook.url, pending_update_count: this.#updates.length, ...this.#webhook.lastError };
+        return { ...this.#updates.webhook, pending_update_count: this.#updates.waiting };
       case "getfile":
         return this.#file(textOf(parameters, "file_id"));
       case "sendmessage":
@@ -319,41 +270,10 @@ export class BotApiDouble {
     }
   }
 
-  async #getUpdates(parameters: Json, response: ServerResponse): Promise<unknown> {
-    if (this.#webhook.url !== "")
-      throw new ApiError(409, "Conflict: can't use getUpdates method while webhook is active");
-    this.#confirm(Number(parameters["offset"] ?? 0));
-    if (this.#poll) {
-      this.#poll.end = "Conflict: terminated by other getUpdates request";
-      this.#poll.release();
-    }
-    if (this.#updates.length > 0) return this.#updates.slice(0, Number(parameters["limit"] ?? 100));
-    const poll: { release: () => void; end: string | null } = { release: () => undefined, end: null };
-    this.#poll = poll;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Number(parameters["timeout"] ?? 0) * 1000);
-      poll.release = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      response.once("close", poll.release);
-    });
-    if (this.#poll === poll) this.#poll = null;
-    // nobody hears the end of a poll whose caller has gone
-    if (poll.end !== null && !response.destroyed) throw new ApiError(409, poll.end);
-    return this.#updates.slice(0, 100);
-  }
-
   #file(id: string): Json {
     const bytes = this.files.get(id);
     if (bytes === undefined) throw new ApiError(400, "Bad Request: invalid file_id");
     return { file_id: id, file_unique_id: id, file_size: bytes.length, file_path: id };
-  }
-
-  #confirm(offset: number): void {
-    this.confirmedOffset = Math.max(this.confirmedOffset, offset);
-    while (this.#updates[0] && this.#updates[0].update_id < offset) this.#updates.shift();
-    this.#changed();
   }
 
   #send(parameters: Json): unknown {
@@ -367,7 +287,7 @@ export class BotApiDouble {
       at: Date.now(),
     };
     this.messages.push(message);
-    this.#changed();
+    this.#waiters.look();
     return describe(message);
   }
 
@@ -375,7 +295,7 @@ export class BotApiDouble {
     const message = this.#find(parameters);
     message.text = textOf(parameters, "text");
     message.edits += 1;
-    this.#changed();
+    this.#waiters.look();
     return describe(message);
   }
 

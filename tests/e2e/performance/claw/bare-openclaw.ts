@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, openSync, closeSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort } from "../../free-port.ts";
+import { freePort } from "@aegis/sdk/test/free-port";
 import { cpuTimeOf, memoryOf, read } from "../process-memory.ts";
 import { PERSON, TOKEN } from "./chat.ts";
 import { untilHealthy } from "./until-healthy.ts";
